@@ -1,0 +1,1 @@
+"""Thin Dagster assets: read, call, write, return metadata. No maths, no SQL longer than a screen."""

@@ -1,0 +1,133 @@
+"""The model's parameters: one typed, documented value object, its presets, and how text becomes one.
+
+Belongs here: every number or choice that changes what is recommended, with its range, default and meaning.
+Does not belong here: paths, schedules, retention, or anything that only changes how fast or where the work is done.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+
+class ParameterError(ValueError):
+    """A parameter is unknown, malformed or out of range; the message names it and what is allowed."""
+
+
+class ModelParameters(BaseModel):
+    """Everything that decides the recommendations, apart from the data. Immutable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    genome_source: Literal["auto", "scores", "tags"] = Field(
+        default="auto",
+        description="Film vectors from genome-scores.csv (scores) or derived from tags.csv and genres (tags); "
+        "auto takes scores where the source has the file.",
+    )
+    like_threshold: float = Field(
+        default=4.0, ge=0.5, le=5.0, description="Stars from which on a rating counts as a like."
+    )
+    min_likes: int = Field(
+        default=3, ge=1, le=1_000_000, description="Likes a user needs to be anybody's neighbour."
+    )
+    top_movies: int = Field(
+        default=1000, ge=2, le=20_000, description="Sign-up films: the most liked films that have a vector."
+    )
+    weighting: Literal["none", "idf"] = Field(
+        default="none",
+        description="Weight of a tag in every vector: none, or idf (tags that are relevant to many films count less).",
+    )
+    liked_bonus: float = Field(
+        default=0.0,
+        ge=0.0,
+        le=10.0,
+        description="Added to a user's cosine to each film of the pair if the user likes that film; 0 is plain cosine.",
+    )
+    neighbours: int = Field(default=20, ge=1, le=10_000, description="Nearest users whose likes vote.")
+    neighbour_step: int = Field(
+        default=10, ge=1, le=10_000, description="Neighbours added at a time while fewer than per_pair films are found."
+    )
+    max_neighbours: int = Field(default=90, ge=1, le=10_000, description="Neighbours a pair can have at most.")
+    per_pair: int = Field(default=10, ge=1, le=1000, description="Recommended films kept for a pair.")
+    engine: Literal["exact", "annoy"] = Field(
+        default="exact", description="Who finds the neighbours of a pair: exact search or the Annoy index."
+    )
+    annoy_components: int = Field(
+        default=64, ge=2, le=1128, description="Principal components of the user vectors that the index holds."
+    )
+    annoy_trees: int = Field(default=40, ge=1, le=1000, description="Trees of the Annoy index.")
+    annoy_candidates: int = Field(
+        default=100, ge=1, le=100_000, description="Users taken from the index and re-ranked exactly."
+    )
+    annoy_seed: int = Field(default=42, ge=1, le=2**31 - 1, description="Seed of the Annoy index and projection.")
+
+    @model_validator(mode="after")
+    def _neighbours_fit(self) -> "ModelParameters":
+        if self.neighbours > self.max_neighbours:
+            raise ValueError(
+                f"neighbours ({self.neighbours}) must not exceed max_neighbours ({self.max_neighbours}); "
+                "raise max_neighbours or lower neighbours"
+            )
+        return self
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "default": {},
+    "book": {
+        "like_threshold": 4.0,
+        "min_likes": 1,
+        "top_movies": 1000,
+        "weighting": "none",
+        "liked_bonus": 0.0,
+        "neighbours": 10,
+        "neighbour_step": 10,
+        "max_neighbours": 90,
+        "per_pair": 3,
+    },
+}
+"""Named sets of values. `book` is the baseline: the rules of the textbook chapter this system grew out of."""
+
+
+def make_parameters(preset: str = "default", settings: Iterable[str] | Mapping[str, Any] = ()) -> ModelParameters:
+    """Combine a preset with explicit settings; settings win.
+
+    Parameters
+    ----------
+    preset : str
+        A key of `PRESETS`.
+    settings : iterable of str, or mapping
+        ``key=value`` texts as given on the command line, or a mapping of values.
+
+    Returns
+    -------
+    ModelParameters
+
+    Raises
+    ------
+    ParameterError
+        If the preset or a key is unknown, a text has no ``=``, or a value is malformed or out of range.
+    """
+    if preset not in PRESETS:
+        raise ParameterError(f"unknown preset {preset!r}; choose one of: {', '.join(sorted(PRESETS))}")
+    values = dict(PRESETS[preset])
+    if isinstance(settings, Mapping):
+        values.update(settings)
+    else:
+        for text in settings:
+            key, equals, value = text.partition("=")
+            if not equals:
+                raise ParameterError(f"cannot read the setting {text!r}; write it as key=value")
+            values[key.strip()] = value.strip()
+    unknown = sorted(set(values) - set(ModelParameters.model_fields))
+    if unknown:
+        raise ParameterError(
+            f"unknown parameter {', '.join(unknown)}; known ones: {', '.join(ModelParameters.model_fields)}"
+        )
+    try:
+        return ModelParameters(**values)
+    except ValidationError as error:
+        lines = [
+            ": ".join(filter(None, [".".join(str(part) for part in item["loc"]), item["msg"]]))
+            for item in error.errors()
+        ]
+        raise ParameterError("; ".join(lines)) from None

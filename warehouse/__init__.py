@@ -1,0 +1,1 @@
+"""DuckDB and files: sources, the working database, releases and their publication. Imports no Dagster."""
