@@ -1,1 +1,21 @@
-"""The maths on numpy arrays: vectors, neighbours, votes, metrics. Imports neither Dagster nor DuckDB."""
+"""The maths on numpy arrays: vectors, neighbours, votes, metrics. Imports neither Dagster nor DuckDB.
+
+What the other packages call, by module:
+
+catalogue
+    ``make_catalogue(movie_ids, like_counts, vector_movie_ids, vectors) -> Catalogue``;
+    ``weighted_catalogue(catalogue, parameters) -> Catalogue``; ``weighted_vectors(vectors, weighting)``;
+    ``signup_positions(catalogue, top_movies)``; ``positions_of(catalogue.movie_ids, wanted)``
+likes
+    ``likes_from_pairs(user_ids, movie_ids, catalogue) -> Likes``
+users
+    ``user_norms(likes, catalogue) -> UserNorms(norms, likes, likes_with_vector)`` with ``.eligible(min_likes)``;
+    ``user_vectors(likes, catalogue)``; ``iter_user_vectors(likes, catalogue, block) -> (low, high, vectors)...``;
+    ``encode_profile(catalogue, positions) -> (vector, norm)``
+neighbourhood
+    ``Neighbourhood(likes, catalogue, norms, eligible, parameters)`` with ``.signup_movies()``;
+    ``make_neighbourhood(likes, catalogue, parameters)``
+exact
+    ``recommend_pairs(neighbourhood, first_movies=None, threads=None, memory_budget=...) -> PairRecommendations...``;
+    ``joined(chunks) -> PairRecommendations``
+"""

@@ -27,9 +27,7 @@ class ModelParameters(BaseModel):
     like_threshold: float = Field(
         default=4.0, ge=0.5, le=5.0, description="Stars from which on a rating counts as a like."
     )
-    min_likes: int = Field(
-        default=3, ge=1, le=1_000_000, description="Likes a user needs to be anybody's neighbour."
-    )
+    min_likes: int = Field(default=3, ge=1, le=1_000_000, description="Likes a user needs to be anybody's neighbour.")
     top_movies: int = Field(
         default=1000, ge=2, le=20_000, description="Sign-up films: the most liked films that have a vector."
     )
