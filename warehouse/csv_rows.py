@@ -1,0 +1,378 @@
+"""From a MovieLens CSV file to typed rows, each with the number of the physical line it came from.
+
+Belongs here: lines, encodings, quotes, columns, and the text of numbers: everything that can be said of one line alone.
+Does not belong here: what the values mean (rules, duplicates, unknown films), which is `warehouse.imports`.
+
+There are two readers with one result. `read_plain` hands the file to polars and returns rows only if every line of it
+is beyond doubt; that is the rule for the large files as GroupLens writes them. `stage_lines` takes any file line by
+line and turns away the lines it cannot read, with a reason. A line break always ends a row, also within quotes: a quote
+that is never closed then costs one line and not the rest of the file.
+"""
+
+import csv
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
+from warehouse.source_error import SourceError
+
+CHUNK_BYTES = 32 << 20
+LONGEST_LINE = 100_000
+"""Characters; a longer line is no row of any of these files but a file without line ends."""
+EARLIEST_SECOND, LATEST_SECOND = -62_135_596_800, 253_402_300_799
+"""Epoch seconds of the years 1 to 9999: what is outside cannot be written as a TIMESTAMP."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column: its name in the file, its name in our tables, and how its text is read."""
+
+    name: str
+    ours: str
+    kind: Literal["integer", "real", "seconds", "micros", "text"]
+
+
+LAYOUTS: dict[str, tuple[Column, ...]] = {
+    "movies": (
+        Column("movieId", "movie_id", "integer"),
+        Column("title", "title", "text"),
+        Column("genres", "genres", "text"),
+    ),
+    "ratings": (
+        Column("userId", "user_id", "integer"),
+        Column("movieId", "movie_id", "integer"),
+        Column("rating", "rating", "real"),
+        Column("timestamp", "rated_at", "seconds"),
+    ),
+    "tags": (
+        Column("userId", "user_id", "integer"),
+        Column("movieId", "movie_id", "integer"),
+        Column("tag", "tag", "text"),
+        Column("timestamp", "tagged_at", "seconds"),
+    ),
+    "genome_tags": (Column("tagId", "tag_id", "integer"), Column("tag", "tag", "text")),
+    "genome_scores": (
+        Column("movieId", "movie_id", "integer"),
+        Column("tagId", "tag_id", "integer"),
+        Column("relevance", "relevance", "real"),
+    ),
+}
+"""Columns of each file by table, in MovieLens' order; files may have them in any order, and others besides."""
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """A CSV file whose header has been read.
+
+    Attributes
+    ----------
+    path : Path
+    table : str
+        Key of `LAYOUTS`.
+    header : tuple of str
+        Column names as in the file.
+    data_offset : int
+        Byte at which the second line starts.
+    sha256 : str
+    bytes : int
+    data_rows : int
+        Physical lines after the header.
+    ends_with_newline : bool
+    """
+
+    path: Path
+    table: str
+    header: tuple[str, ...]
+    data_offset: int
+    sha256: str
+    bytes: int
+    data_rows: int
+    ends_with_newline: bool
+
+    @property
+    def layout(self) -> tuple[Column, ...]:
+        """The columns wanted from this file."""
+        return LAYOUTS[self.table]
+
+
+def expected_header(table: str) -> str:
+    """First line of a MovieLens file of this kind."""
+    return ",".join(column.name for column in LAYOUTS[table])
+
+
+def _header(path: Path, table: str) -> tuple[tuple[str, ...], int]:
+    """Names in the first line, and where the second begins."""
+    with path.open("rb") as file:
+        first = file.readline(LONGEST_LINE)
+    wanted = expected_header(table)
+    if not first.strip():
+        raise SourceError(f"{path}: the file is empty or begins with an empty line; its first line must be {wanted}")
+    if first.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise SourceError(f"{path}: the file is UTF-16; save it as UTF-8, with the first line {wanted}")
+    text = first.decode("utf-8-sig", errors="replace").rstrip("\r\n")
+    names = tuple(name.strip() for name in next(csv.reader([text]), []))
+    shown = text if len(text) <= 80 else text[:80] + "..."
+    missing = [column.name for column in LAYOUTS[table] if column.name not in names]
+    if missing and len(missing) == len(LAYOUTS[table]):
+        raise SourceError(f"{path}: no header: the first line must be {wanted}, but it is {shown!r}")
+    if missing:
+        raise SourceError(
+            f"{path}: column {', '.join(missing)} missing: the first line must be {wanted}, but it is {shown!r}"
+        )
+    twice = [column.name for column in LAYOUTS[table] if names.count(column.name) > 1]
+    if twice:
+        raise SourceError(f"{path}: column {', '.join(twice)} appears twice in the first line {shown!r}; remove one")
+    return names, len(first)
+
+
+def open_csv(path: Path, table: str) -> CsvFile:
+    """Read a file's header, and its content once for hash and line count.
+
+    Raises
+    ------
+    SourceError
+        If the file is empty, cannot be read or lacks a column.
+    """
+    try:
+        names, offset = _header(path, table)
+        digest, size, newlines, last = hashlib.sha256(), 0, 0, b""
+        with path.open("rb") as file:
+            while chunk := file.read(1 << 20):
+                digest.update(chunk)
+                size += len(chunk)
+                newlines += chunk.count(b"\n")
+                last = chunk[-1:]
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from None
+    ends = last == b"\n"
+    return CsvFile(path, table, names, offset, digest.hexdigest(), size, newlines - (1 if ends else 0), ends)
+
+
+# -- the reader for files beyond doubt ---------------------------------------------------------------------------------
+
+
+def read_plain(file: CsvFile) -> pl.DataFrame | None:
+    """Read a file of numbers whose every line is beyond doubt.
+
+    Returns
+    -------
+    DataFrame or None
+        ``line`` and our columns, in the file's order; None if anything at all is unusual: other columns, quotes, a
+        value missing, not finite or not a number, a time outside the calendar. `stage_lines` then says what it is.
+    """
+    kinds = {"integer": pl.Int32, "real": pl.Float32, "seconds": pl.Int64}
+    if file.header != tuple(column.name for column in file.layout) or not file.data_rows:
+        return None
+    if any(column.kind == "text" for column in file.layout):
+        return None
+    try:
+        rows = pl.read_csv(
+            file.path,
+            schema={column.ours: kinds[column.kind] for column in file.layout},
+            quote_char=None,
+            row_index_name="line",
+            row_index_offset=2,
+        )
+    except (pl.exceptions.PolarsError, ValueError):
+        return None
+    return rows if _beyond_doubt(file, rows) else None
+
+
+def _beyond_doubt(file: CsvFile, rows: pl.DataFrame) -> bool:
+    if rows.height != file.data_rows or any(rows[column.ours].null_count() for column in file.layout):
+        return False
+    for column in file.layout:
+        values = rows[column.ours]
+        if column.kind == "real" and not values.is_finite().all():
+            return False
+        if column.kind == "seconds" and not values.is_between(EARLIEST_SECOND, LATEST_SECOND).all():
+            return False
+    return True
+
+
+# -- the reader for any file -------------------------------------------------------------------------------------------
+
+_MACROS = r"""
+CREATE OR REPLACE TEMP MACRO csv_is_well_formed(raw) AS
+    NOT contains(raw, '"') OR regexp_full_match(',' || raw, '(?:,(?:"(?:[^"]|"")*"|[^",][^,]*|))+');
+CREATE OR REPLACE TEMP MACRO csv_fields(raw) AS CASE
+    WHEN NOT contains(raw, '"') THEN string_split(raw, ',')
+    -- Every match begins with a comma, so that empty fields match something.
+    ELSE list_transform(
+        regexp_extract_all(',' || raw, ',("(?:[^"]|"")*"|[^",][^,]*|)', 1),
+        lambda field: CASE
+            WHEN field[1] = '"' THEN replace(substr(field, 2, length(field) - 2), '""', '"') ELSE field END) END;
+-- DuckDB's casts take 3.7, 0x3 and 1_000 for integers; a file that has those is damaged.
+CREATE OR REPLACE TEMP MACRO is_integer(field) AS regexp_full_match(trim(field), '[+-]?[0-9]+');
+CREATE OR REPLACE TEMP MACRO to_integer(field) AS
+    CASE WHEN is_integer(field) THEN TRY_CAST(trim(field) AS INTEGER) END;
+CREATE OR REPLACE TEMP MACRO is_beyond_integer(field) AS
+    is_integer(field) AND TRY_CAST(trim(field) AS INTEGER) IS NULL;
+CREATE OR REPLACE TEMP MACRO to_finite(number) AS CASE WHEN isfinite(number) THEN number END;
+CREATE OR REPLACE TEMP MACRO to_real(field) AS CASE
+    WHEN regexp_full_match(trim(field), '[+-]?(?:[0-9]+[.]?[0-9]*|[.][0-9]+)(?:[eE][+-]?[0-9]+)?')
+    THEN to_finite(TRY_CAST(trim(field) AS FLOAT)) END;
+CREATE OR REPLACE TEMP MACRO to_seconds(field) AS CASE
+    WHEN is_integer(field) AND TRY_CAST(trim(field) AS BIGINT) BETWEEN {earliest} AND {latest}
+    THEN TRY_CAST(trim(field) AS BIGINT) END;
+CREATE OR REPLACE TEMP MACRO to_micros(field) AS CASE
+    WHEN TRY_CAST(field AS BIGINT) BETWEEN {earliest}000000 AND {latest}000000 THEN TRY_CAST(field AS BIGINT) END;
+"""
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Some lines of a file: `data[offsets[i]:offsets[i + 1]]` is line `first + i`, line end included."""
+
+    first: int
+    data: bytes
+    offsets: np.ndarray
+
+
+def _line_chunks(file: CsvFile) -> Iterator[_Lines]:
+    """Whole lines after the header, some 32 MB at a time."""
+    line, rest = 2, b""
+    with file.path.open("rb") as handle:
+        handle.seek(file.data_offset)
+        while True:
+            block = handle.read(CHUNK_BYTES)
+            data = rest + block
+            cut = len(data) if not block else data.rfind(b"\n") + 1
+            data, rest = data[:cut], data[cut:]
+            if data:
+                ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
+                if data[-1:] != b"\n":
+                    ends = np.append(ends, len(data))
+                yield _Lines(line, data, np.concatenate(([0], ends)).astype(np.int64))
+                line += len(ends)
+            if not block:
+                return
+
+
+def _decode(line: bytes) -> tuple[str, Literal["utf-8", "cp1252"] | None]:
+    """Text of one line and its encoding, None if it has none; the text then shows the bytes as escapes."""
+    if b"\0" not in line:
+        for encoding in ("utf-8", "cp1252"):
+            try:
+                return line.decode(encoding), encoding
+            except UnicodeDecodeError:
+                continue
+    return line.decode("ascii", errors="backslashreplace").replace("\0", "\\x00"), None
+
+
+def _as_text(lines: _Lines) -> tuple[pa.Array, list[str | None] | None]:
+    """Text of lines; and their encodings, if not all of them are UTF-8."""
+    try:
+        if b"\0" in lines.data:
+            raise ValueError
+        lines.data.decode("utf-8")
+    except ValueError:
+        pairs = zip(lines.offsets[:-1].tolist(), lines.offsets[1:].tolist(), strict=True)
+        decoded = [_decode(lines.data[start:end]) for start, end in pairs]
+        return pa.array([text for text, _ in decoded], pa.large_string()), [encoding for _, encoding in decoded]
+    offsets, data = pa.py_buffer(lines.offsets), pa.py_buffer(lines.data)
+    return pa.LargeStringArray.from_buffers(len(lines.offsets) - 1, offsets, data), None
+
+
+def _record_sql(columns: int) -> str:
+    return f"""
+        CREATE OR REPLACE TEMP TABLE record AS
+        WITH text AS (SELECT line, rtrim(raw, chr(13) || chr(10)) AS raw, encoding FROM lines),
+        shape AS (SELECT *, CASE
+            WHEN encoding IS NULL THEN 'text is neither UTF-8 nor Windows-1252'
+            WHEN length(raw) > {LONGEST_LINE} THEN 'line is longer than {LONGEST_LINE} characters'
+            WHEN trim(raw) = '' THEN 'empty line'
+            WHEN NOT csv_is_well_formed(raw) THEN 'a quote is never closed, or text follows the closing one' END
+            AS problem FROM text),
+        split AS (SELECT *, CASE WHEN problem IS NULL THEN csv_fields(raw) END AS fields FROM shape)
+        SELECT line, raw, fields, COALESCE(problem, CASE WHEN len(fields) <> {columns}
+            THEN 'expected {columns} columns, found ' || len(fields) END) AS problem FROM split"""
+
+
+def _value(column: Column, field: str) -> str:
+    return field if column.kind == "text" else f"to_{column.kind}({field})"
+
+
+def stage_fields(con: duckdb.DuckDBPyConnection, layout: Sequence[Column], positions: Sequence[int]) -> None:
+    """Move the rows of the temporary table ``record`` to ``staged`` (typed) or ``unreadable`` (with a reason).
+
+    Fields that are not numbers where numbers belong become NULL: the rules of the table say what that means.
+    """
+    fields = [f"fields[{position + 1}]" for position in positions]
+    beyond = " ".join(
+        f"WHEN is_beyond_integer({field}) THEN '{column.ours} is beyond 32 bits'"
+        for column, field in zip(layout, fields, strict=True)
+        if column.kind == "integer"
+    )
+    con.execute(f"UPDATE record SET problem = CASE {beyond} END WHERE problem IS NULL")
+    values = ", ".join(_value(column, field) for column, field in zip(layout, fields, strict=True))
+    con.execute(f"INSERT INTO staged SELECT line, {values} FROM record WHERE problem IS NULL")
+    con.execute("INSERT INTO unreadable SELECT line, raw, problem FROM record WHERE problem IS NOT NULL")
+
+
+def create_staging(con: duckdb.DuckDBPyConnection, layout: Sequence[Column]) -> None:
+    """Create the temporary tables ``staged(line, our columns)`` and ``unreadable(line, raw, reason)``, empty."""
+    con.execute(_MACROS.replace("{earliest}", str(EARLIEST_SECOND)).replace("{latest}", str(LATEST_SECOND)))
+    types = {"integer": "INTEGER", "real": "FLOAT", "seconds": "BIGINT", "micros": "BIGINT", "text": "VARCHAR"}
+    columns = ", ".join(f"{_quoted(column.ours)} {types[column.kind]}" for column in layout)
+    con.execute(f"CREATE OR REPLACE TEMP TABLE staged (line BIGINT, {columns})")
+    con.execute("CREATE OR REPLACE TEMP TABLE unreadable (line BIGINT, raw VARCHAR, reason VARCHAR)")
+
+
+def stage_lines(con: duckdb.DuckDBPyConnection, file: CsvFile) -> tuple[str, ...]:
+    """Read any file line by line into the temporary tables of `create_staging`.
+
+    Returns
+    -------
+    tuple of str
+        Notes on the file as a whole.
+    """
+    create_staging(con, file.layout)
+    positions = [file.header.index(column.name) for column in file.layout]
+    other_encoding = 0
+    for lines in _line_chunks(file):
+        text, encodings = _as_text(lines)
+        numbers = pa.array(np.arange(lines.first, lines.first + len(text)))
+        if encodings is not None:
+            other_encoding += encodings.count("cp1252")
+        known = pa.array(encodings, pa.string()) if encodings else pa.repeat("utf-8", len(text))
+        con.register("lines", pa.table({"line": numbers, "raw": text, "encoding": known}))
+        con.execute(_record_sql(len(file.header)))
+        con.unregister("lines")
+        stage_fields(con, file.layout, positions)
+    con.execute("DROP TABLE IF EXISTS record")
+    return (f"{other_encoding} lines are not UTF-8 and were read as Windows-1252",) if other_encoding else ()
+
+
+def raw_lines(file: CsvFile, numbers: np.ndarray) -> Iterator[tuple[np.ndarray, list[str]]]:
+    """Text of some lines, as far as it can be shown, a chunk of the file at a time.
+
+    Parameters
+    ----------
+    file : CsvFile
+    numbers : int64 array
+        Line numbers, ascending.
+
+    Yields
+    ------
+    tuple of int64 array and list of str
+        Line numbers and their text, without line ends.
+    """
+    for lines in _line_chunks(file):
+        last = lines.first + len(lines.offsets) - 1
+        wanted = numbers[np.searchsorted(numbers, lines.first) : np.searchsorted(numbers, last)]
+        starts, ends = lines.offsets[wanted - lines.first].tolist(), lines.offsets[wanted - lines.first + 1].tolist()
+        yield wanted, [_decode(lines.data[s:e])[0].rstrip("\r\n") for s, e in zip(starts, ends, strict=True)]
+        if last > numbers[-1]:
+            return
