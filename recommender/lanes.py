@@ -1,0 +1,112 @@
+"""Sixty-four 16-bit additions and comparisons at a time, as one vector operation each.
+
+Belongs here: the few operations for which the compiler is told outright to use vector instructions.
+Does not belong here: what the numbers mean (`scan`).
+
+Written in the compiler's own intermediate language, which turns them into whatever vectors the machine has (two AVX-512,
+four AVX2, eight NEON instructions...): they are portable, and do not depend on a loop being recognised.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+LANES = 64
+"""Users per block of a tile: as many as a mask has bits, and 128 bytes of 16-bit scores."""
+
+_VECTOR = ir.VectorType(ir.IntType(16), LANES)
+
+
+def _load(context: Any, builder: Any, array_type: Any, array: Any, offset: Any) -> Any:
+    """Emit the load of 64 consecutive elements of a C-contiguous uint16 array, from a flat offset."""
+    data = context.make_array(array_type)(context, builder, array).data
+    return builder.load(builder.bitcast(builder.gep(data, [offset]), _VECTOR.as_pointer()), align=2)
+
+
+def _splat(builder: Any, number: Any) -> Any:
+    """Emit 64 copies of one number."""
+    single = builder.insert_element(ir.Constant(_VECTOR, ir.Undefined), number, ir.Constant(ir.IntType(32), 0))
+    zeros = ir.Constant(ir.VectorType(ir.IntType(32), LANES), [0] * LANES)
+    return builder.shuffle_vector(single, ir.Constant(_VECTOR, ir.Undefined), zeros)
+
+
+def _mask(builder: Any, left: Any, right: Any, least: Any) -> Any:
+    """Emit the mask of lanes where left + right >= least."""
+    reached = builder.icmp_unsigned(">=", builder.add(left, right), least)
+    return builder.bitcast(reached, ir.IntType(64))
+
+
+def _is_flat(array: Any) -> bool:
+    return isinstance(array, types.Array) and array.dtype == types.uint16 and array.layout == "C"
+
+
+Emitted = tuple[Any, Callable[..., Any]]
+
+
+@intrinsic
+def sums_reaching(typing_context, left, left_at, right, right_at, least):  # type: ignore[no-untyped-def]
+    """Mask of lanes k < 64 with ``left[left_at + k] + right[right_at + k] >= least``.
+
+    Parameters
+    ----------
+    left, right : uint16 arrays, contiguous, indexed flat
+        Sums must stay below 2^16.
+    left_at, right_at : int64
+    least : uint16
+
+    Returns
+    -------
+    uint64
+        Bit k for lane k.
+    """
+    if not (_is_flat(left) and _is_flat(right)):
+        return None
+    signature = types.uint64(left, types.int64, right, types.int64, types.uint16)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a = _load(context, builder, signature.args[0], arguments[0], arguments[1])
+        b = _load(context, builder, signature.args[2], arguments[2], arguments[3])
+        return _mask(builder, a, b, _splat(builder, arguments[4]))
+
+    return signature, emit
+
+
+@intrinsic
+def bounds_reaching(typing_context, left, left_at, number, least, least_at):  # type: ignore[no-untyped-def]
+    """Mask of lanes k < 64 with ``left[left_at + k] + number >= least[least_at + k]``.
+
+    Parameters
+    ----------
+    left, least : uint16 arrays, contiguous, indexed flat
+        Sums must stay below 2^16.
+    left_at, least_at : int64
+    number : uint16
+
+    Returns
+    -------
+    uint64
+        Bit k for lane k.
+    """
+    if not (_is_flat(left) and _is_flat(least)):
+        return None
+    signature = types.uint64(left, types.int64, types.uint16, least, types.int64)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        a = _load(context, builder, signature.args[0], arguments[0], arguments[1])
+        c = _load(context, builder, signature.args[3], arguments[3], arguments[4])
+        return _mask(builder, a, _splat(builder, arguments[2]), c)
+
+    return signature, emit
+
+
+@intrinsic
+def lowest_bit(typing_context, mask):  # type: ignore[no-untyped-def]
+    """Index of the lowest set bit of a non-zero uint64 mask, as int64."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), emit

@@ -1,0 +1,1 @@
+"""Tests of the maths: every engine against plain Python loops."""
