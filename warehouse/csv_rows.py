@@ -85,6 +85,8 @@ class CsvFile:
     data_rows : int
         Physical lines after the header.
     ends_with_newline : bool
+    per_unit : int
+        Microseconds in one unit of the file's times.
     """
 
     path: Path
@@ -96,10 +98,42 @@ class CsvFile:
     data_rows: int
     ends_with_newline: bool
 
+    per_unit: int = 1_000_000
+
     @property
     def layout(self) -> tuple[Column, ...]:
         """The columns wanted from this file."""
         return LAYOUTS[self.table]
+
+    def stage(self, con: duckdb.DuckDBPyConnection) -> tuple[pl.DataFrame | None, tuple[str, ...]]:
+        """Read the file: rows beyond doubt are returned, others are in the tables of `create_staging`; and notes."""
+        create_staging(con, self.layout)
+        rows = read_plain(self)
+        return rows, () if rows is not None else stage_lines(con, self)
+
+    def raw(self, con: duckdb.DuckDBPyConnection, numbers: np.ndarray) -> Iterator[tuple[np.ndarray, list[str]]]:
+        """Text of some lines, as far as it can be shown, a chunk of the file at a time.
+
+        Parameters
+        ----------
+        con : duckdb.DuckDBPyConnection
+            Not needed here.
+        numbers : int64 array
+            Line numbers, ascending.
+
+        Yields
+        ------
+        tuple of int64 array and list of str
+            Line numbers and their text, without line ends.
+        """
+        for lines in _line_chunks(self):
+            last = lines.first + len(lines.offsets) - 1
+            wanted = numbers[np.searchsorted(numbers, lines.first) : np.searchsorted(numbers, last)]
+            starts = lines.offsets[wanted - lines.first].tolist()
+            ends = lines.offsets[wanted - lines.first + 1].tolist()
+            yield wanted, [_decode(lines.data[s:e])[0].rstrip("\r\n") for s, e in zip(starts, ends, strict=True)]
+            if last > numbers[-1]:
+                return
 
 
 def expected_header(table: str) -> str:
@@ -338,7 +372,6 @@ def stage_lines(con: duckdb.DuckDBPyConnection, file: CsvFile) -> tuple[str, ...
     tuple of str
         Notes on the file as a whole.
     """
-    create_staging(con, file.layout)
     positions = [file.header.index(column.name) for column in file.layout]
     other_encoding = 0
     for lines in _line_chunks(file):
@@ -353,26 +386,3 @@ def stage_lines(con: duckdb.DuckDBPyConnection, file: CsvFile) -> tuple[str, ...
         stage_fields(con, file.layout, positions)
     con.execute("DROP TABLE IF EXISTS record")
     return (f"{other_encoding} lines are not UTF-8 and were read as Windows-1252",) if other_encoding else ()
-
-
-def raw_lines(file: CsvFile, numbers: np.ndarray) -> Iterator[tuple[np.ndarray, list[str]]]:
-    """Text of some lines, as far as it can be shown, a chunk of the file at a time.
-
-    Parameters
-    ----------
-    file : CsvFile
-    numbers : int64 array
-        Line numbers, ascending.
-
-    Yields
-    ------
-    tuple of int64 array and list of str
-        Line numbers and their text, without line ends.
-    """
-    for lines in _line_chunks(file):
-        last = lines.first + len(lines.offsets) - 1
-        wanted = numbers[np.searchsorted(numbers, lines.first) : np.searchsorted(numbers, last)]
-        starts, ends = lines.offsets[wanted - lines.first].tolist(), lines.offsets[wanted - lines.first + 1].tolist()
-        yield wanted, [_decode(lines.data[s:e])[0].rstrip("\r\n") for s, e in zip(starts, ends, strict=True)]
-        if last > numbers[-1]:
-            return

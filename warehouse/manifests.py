@@ -33,9 +33,11 @@ class ImportedFile:
         Physical lines after the header (rows, for Parquet).
     accepted : int
         Rows that are in the Parquet tables.
-    rejected : dict of str to int
-        Rows that are not, by reason. Films left out of the genome count with all their lines here, although they
-        have one line each in rejected_rows.parquet.
+    rejected : int
+        Rows that are not.
+    rejected_by_reason : dict of str to int
+        The same, by reason. Films left out of the genome count with all their lines here, although they have one
+        line each in rejected_rows.parquet.
     notes : tuple of str
         Remarks that concern no single row: another encoding, no line end at the end.
     """
@@ -45,13 +47,9 @@ class ImportedFile:
     sha256: str
     data_rows: int
     accepted: int
-    rejected: dict[str, int] = field(default_factory=dict)
+    rejected: int = 0
+    rejected_by_reason: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-
-    @property
-    def rejected_rows(self) -> int:
-        """Number of rejected rows over all reasons."""
-        return sum(self.rejected.values())
 
 
 @dataclass(frozen=True)
@@ -128,16 +126,11 @@ class SourceManifest:
         """Rows by table."""
         return {name: output.rows for name, output in self.tables.items()}
 
-    @property
-    def rejected(self) -> dict[str, dict[str, int]]:
-        """Rejected rows by file, then by reason; files without any are left out."""
-        return {file.name: dict(file.rejected) for file in self.files if file.rejected}
-
-    def to_json(self) -> str:
-        """JSON text of everything but the folder, with the counts spelled out for people."""
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the folder as plain values, with the counts spelled out for people."""
         values = asdict(self)
         del values["folder"]
-        return json.dumps(values | {"counts": self.counts}, indent=2, ensure_ascii=False) + "\n"
+        return values | {"counts": self.counts}
 
 
 def _from_values(values: Mapping[str, Any], folder: Path) -> SourceManifest:

@@ -43,6 +43,15 @@ class LocalSource:
         return self.path.is_file()
 
 
+def is_document(name: str) -> bool:
+    """Whether a file is a read-me or a licence."""
+    return Path(name).stem.lower() in ("readme", "license", "licence") and Path(name).suffix.lower() in (
+        "",
+        ".txt",
+        ".md",
+    )
+
+
 def check_names(names: set[str], where: str) -> None:
     """Raise SourceError unless a data set with these file names has all that belongs together."""
     missing = [name for name in REQUIRED_FILES if name not in names]
