@@ -1,79 +1,31 @@
 """Recommendations for all pairs of sign-up films from their true nearest users (rules 4 to 6).
 
-Belongs here: the exact search over all pairs and the shape of its answer.
-Does not belong here: a single profile (`live`), approximate search (`annoy_index`), the vote rules (`ranking`).
+Belongs here: the order of work of the exact engine, and how it keeps to a memory budget.
+Does not belong here: the steps themselves (`user_classes`, `scan`, `settle`), a single profile (`live`).
+
+The idea: for a pair (a, b), |a + b| cos(u, a + b) = S[u, a] + S[u, b], where S[u, f], the sum of the similarities of f
+to u's films over u's norm, is one number per user and sign-up film. S is made once, in 16 bits, in tiles of similar
+users; a scan of sums of two columns leaves a few candidates per pair, and only those are scored exactly.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recommender.catalogue import positions_of, signup_positions
-from recommender.compiled import kernel, run_parallel, thread_count
+from recommender.compiled import thread_count
+from recommender.lanes import LANES
 from recommender.neighbourhood import Neighbourhood
-from recommender.ranking import count_votes, nearest_users
+from recommender.pair_scores import exact_scores, film_scores
+from recommender.pairs import PairRecommendations, as_rows, first_indices, joined, second_films, signup_films
+from recommender.scan import Tiles, capacity, fill_tiles, in_steps, no_candidates, padded, scan
+from recommender.settle import Settled, no_answers, settle
+from recommender.user_classes import user_classes
+
+__all__ = ["MEMORY_BUDGET", "PairRecommendations", "joined", "recommend_pairs"]
 
 MEMORY_BUDGET = 1_500_000_000
-"""Bytes the search may hold at a time besides its input, unless the caller says otherwise."""
-
-
-@dataclass(frozen=True)
-class PairRecommendations:
-    """Recommended films of some pairs, and how each pair came by them.
-
-    Attributes
-    ----------
-    movie_a, movie_b : int32 arrays, shape (rows,)
-        The pair, movie_a < movie_b. Rows are sorted by (movie_a, movie_b, rank).
-    rank : int16 array, shape (rows,)
-        From 1.
-    movie_id : int32 array, shape (rows,)
-        The recommended film.
-    votes : int32 array, shape (rows,)
-        Neighbours who like it.
-    pair_a, pair_b : int32 arrays, shape (pairs,)
-        Every pair that was asked for, also those without a row, sorted.
-    neighbours_used : int32 array, shape (pairs,)
-        Neighbours that voted.
-    films_found : int32 array, shape (pairs,)
-        Films with a vote, the pair left out. Below per_pair only if neighbours_used is max_neighbours or everybody.
-    """
-
-    movie_a: NDArray[np.int32]
-    movie_b: NDArray[np.int32]
-    rank: NDArray[np.int16]
-    movie_id: NDArray[np.int32]
-    votes: NDArray[np.int32]
-    pair_a: NDArray[np.int32]
-    pair_b: NDArray[np.int32]
-    neighbours_used: NDArray[np.int32]
-    films_found: NDArray[np.int32]
-
-
-def joined(chunks: Iterable[PairRecommendations]) -> PairRecommendations:
-    """Put chunks one after the other, as one.
-
-    Parameters
-    ----------
-    chunks : iterable of PairRecommendations
-        In order, as `recommend_pairs` yields them.
-
-    Returns
-    -------
-    PairRecommendations
-        With arrays of length zero if there are no chunks.
-    """
-    listed = list(chunks) or [_no_pairs()]
-    return PairRecommendations(
-        *(np.concatenate([getattr(chunk, field.name) for chunk in listed]) for field in fields(PairRecommendations))
-    )
-
-
-def _no_pairs() -> PairRecommendations:
-    none = np.zeros(0, dtype=np.int32)
-    return PairRecommendations(none, none, none.astype(np.int16), none, none, none, none, none, none)
+"""Bytes of tiles, candidates and answers the search holds at a time, unless the caller says otherwise."""
 
 
 def recommend_pairs(
@@ -93,7 +45,7 @@ def recommend_pairs(
     threads : int, optional
         Default: one per core. The result does not depend on it.
     memory_budget : int
-        Bytes to stay within, roughly. The result does not depend on it.
+        Bytes of tiles, candidates and answers to hold at a time. The result does not depend on it.
 
     Yields
     ------
@@ -105,133 +57,99 @@ def recommend_pairs(
     ValueError
         If a film of `first_movies` is not a sign-up film.
     """
-    signup = signup_films(neighbourhood)
-    scores = [film_scores(neighbourhood, int(film)) for film in signup]
-    for first in first_indices(neighbourhood, signup, first_movies):
-        yield _one_first_film(neighbourhood, signup, first, scores, thread_count(threads))
+    search = _Search(neighbourhood, threads, memory_budget)
+    firsts = first_indices(neighbourhood, search.signup, first_movies)
+    for group in search.groups(second_films(firsts, len(search.signup)), neighbourhood.parameters.neighbours):
+        answers = search.answers(firsts[group])
+        pairs = np.argwhere(second_films(firsts[group], len(search.signup)))
+        first, second = search.signup[firsts[group][pairs[:, 0]]], search.signup[pairs[:, 1]]
+        yield as_rows(neighbourhood, first, second, answers.films, answers.votes, answers.summary)
 
 
-def signup_films(neighbourhood: Neighbourhood) -> NDArray[np.int32]:
-    """Return the catalogue positions of the sign-up films by ascending movie_id; int32, shape (<= top_movies,)."""
-    positions = signup_positions(neighbourhood.catalogue, neighbourhood.parameters.top_movies)
-    return positions[np.argsort(neighbourhood.catalogue.movie_ids[positions])]
+class _Search:
+    """What all groups of pairs share: users, film scores and, if they fit the budget, the tiles."""
 
+    def __init__(self, neighbourhood: Neighbourhood, threads: int | None, memory_budget: int) -> None:
+        self.neighbourhood = neighbourhood
+        self.threads = thread_count(threads)
+        self.budget = memory_budget
+        self.signup = signup_films(neighbourhood)
+        self.scores = film_scores(neighbourhood, self.signup)
+        self.classes = user_classes(neighbourhood, self.signup, LANES, self.threads)
+        self.steps = in_steps(self.scores)
+        self.blocks = -(-len(self.classes.norms) // LANES)
+        block_bytes = len(self.signup) * LANES * 2 + padded(len(self.signup)) * 4
+        self.blocks_at_once = max(1, min(self.blocks, int(0.7 * memory_budget) // max(block_bytes, 1)))
+        self.tile_bytes = self.blocks_at_once * block_bytes
+        self.all_tiles: Tiles | None = None
 
-def first_indices(
-    neighbourhood: Neighbourhood, signup: NDArray[np.int32], first_movies: ArrayLike | None
-) -> NDArray[np.int64]:
-    """Turn a shard's movie_ids into ascending indices of `signup`; None means all."""
-    if first_movies is None:
-        return np.arange(len(signup))
-    wanted = np.unique(positions_of(neighbourhood.catalogue.movie_ids, first_movies))
-    known = np.isin(wanted, signup)
-    if not known.all():
-        stranger = neighbourhood.catalogue.movie_ids[wanted[~known][0]]
-        raise ValueError(f"movie_id {stranger} is not a sign-up film, so no pair begins with it")
-    return np.flatnonzero(np.isin(signup, wanted))
+    def tiles(self) -> Iterator[Tiles]:
+        """Scores of all users, as much at a time as the budget allows; made once if everything fits."""
+        if self.all_tiles is not None:
+            yield self.all_tiles
+            return
+        for block in range(0, self.blocks, self.blocks_at_once):
+            high = min((block + self.blocks_at_once) * LANES, len(self.classes.norms))
+            tiles = fill_tiles(self.classes, self.scores, self.steps, block * LANES, high, self.threads)
+            if self.blocks_at_once == self.blocks:
+                self.all_tiles = tiles
+            yield tiles
 
+    def groups(self, asked: NDArray[np.bool_], wanted: int) -> Iterator[NDArray[np.int64]]:
+        """Cut first films into runs whose pairs fit what the tiles leave of the budget.
 
-def _one_first_film(
-    neighbourhood: Neighbourhood, signup: NDArray[np.int32], first: int, scores: list[NDArray[np.float64]], threads: int
-) -> PairRecommendations:
-    """All pairs of one first film with the films after it; the straightforward way."""
-    catalogue, likes, parameters = neighbourhood.catalogue, neighbourhood.likes, neighbourhood.parameters
-    seconds = signup[first + 1 :]
-    films = np.zeros((len(seconds), parameters.per_pair), dtype=np.int32)
-    votes = np.zeros_like(films)
-    summary = np.zeros((len(seconds), 2), dtype=np.int32)
+        Parameters
+        ----------
+        asked : bool array, shape (first films, films)
+            The pairs asked for.
+        wanted : int
+            Neighbours looked for.
 
-    def pair(second: int) -> None:
-        total = scores[first] + scores[first + 1 + second]
-        ranked = nearest_users(total, neighbourhood.eligible, parameters.max_neighbours)
-        summary[second] = count_votes(
-            ranked,
-            parameters.neighbours,
-            parameters.neighbour_step,
-            parameters.max_neighbours,
-            likes.indptr,
-            likes.films,
-            np.array([signup[first], seconds[second]], dtype=np.int32),
-            np.zeros(len(catalogue.movie_ids), dtype=np.int32),
-            np.zeros(parameters.max_neighbours + 2, dtype=np.int64),
-            films[second],
-            votes[second],
-        )
+        Yields
+        ------
+        int64 array
+            Indices of first films (rows of `asked`), in order; at least one.
+        """
+        pair_bytes = 6 * capacity(wanted) + 40 + 30 * self.neighbourhood.parameters.per_pair
+        most = max(1, (self.budget - self.tile_bytes) // pair_bytes)
+        group: list[int] = []
+        pairs = 0
+        for first, count in enumerate(asked.sum(axis=1).tolist()):
+            if count and group and pairs + count > most:
+                yield np.array(group)
+                group, pairs = [], 0
+            if count:
+                group.append(first)
+                pairs += count
+        if group:
+            yield np.array(group)
 
-    run_parallel(pair, range(len(seconds)), threads)
-    return as_rows(neighbourhood, np.full(len(seconds), signup[first]), seconds, films, votes, summary)
+    def answers(self, firsts: NDArray[np.int64]) -> Settled:
+        """Settle all pairs of some first films, then again those whose list has to grow."""
+        parameters = self.neighbourhood.parameters
+        asked = second_films(firsts, len(self.signup))
+        rows = np.cumsum(asked.ravel()).reshape(asked.shape) - 1
+        answers = no_answers(int(asked.sum()), parameters.per_pair)
+        self._settle(firsts, asked, parameters.neighbours, rows, answers)
+        most = min(parameters.max_neighbours, int(self.neighbourhood.eligible.sum()))
+        found, used = answers.summary[:, 0], answers.summary[:, 1]
+        growing = np.zeros_like(asked)
+        growing[asked] = (found < parameters.per_pair) & (used < most)
+        for group in self.groups(growing, most):
+            self._settle(firsts[group], growing[group], most, rows[group], answers)
+        return answers
 
-
-def as_rows(
-    neighbourhood: Neighbourhood,
-    first: NDArray[np.int32],
-    second: NDArray[np.int32],
-    films: NDArray[np.int32],
-    votes: NDArray[np.int32],
-    summary: NDArray[np.int32],
-) -> PairRecommendations:
-    """Turn one row per pair into one row per recommendation.
-
-    Parameters
-    ----------
-    neighbourhood : Neighbourhood
-    first, second : int32 arrays, shape (pairs,)
-        Catalogue positions of the pairs, sorted by movie_id.
-    films, votes : int32 arrays, shape (pairs, per_pair)
-        Catalogue positions and votes, best first.
-    summary : int32 array, shape (pairs, 2)
-        Films found and neighbours used.
-
-    Returns
-    -------
-    PairRecommendations
-    """
-    ids = neighbourhood.catalogue.movie_ids
-    per_pair = films.shape[1]
-    lengths = np.minimum(summary[:, 0], per_pair)
-    kept = np.arange(per_pair) < lengths[:, None]
-    pair_a, pair_b = ids[first], ids[second]
-    return PairRecommendations(
-        np.repeat(pair_a, lengths),
-        np.repeat(pair_b, lengths),
-        np.broadcast_to(np.arange(1, per_pair + 1, dtype=np.int16), kept.shape)[kept],
-        ids[films[kept]],
-        votes[kept],
-        pair_a,
-        pair_b,
-        summary[:, 1].copy(),
-        summary[:, 0].copy(),
-    )
-
-
-def film_scores(neighbourhood: Neighbourhood, film: int) -> NDArray[np.float64]:
-    """Score of every user for one film: |v| (cos(user, v) + bonus if the user likes it); float64, shape (users,)."""
-    catalogue, likes = neighbourhood.catalogue, neighbourhood.likes
-    vectors = catalogue.vectors.astype(np.float64)
-    own = vectors[catalogue.vector_rows[film]]
-    return _sum_over_likes(
-        likes.indptr,
-        likes.films,
-        catalogue.vector_rows,
-        vectors @ own,
-        neighbourhood.norms,
-        film,
-        neighbourhood.parameters.liked_bonus * np.sqrt(own @ own),
-    )
-
-
-@kernel
-def _sum_over_likes(indptr, films, vector_rows, products, norms, film, bonus):  # type: ignore[no-untyped-def]
-    """Per user: sum of the liked films' products over the norm, plus the bonus if the film itself is liked."""
-    scores = np.zeros(len(norms))
-    for user in range(len(norms)):
-        total, extra = 0.0, 0.0
-        for k in range(indptr[user], indptr[user + 1]):
-            row = vector_rows[films[k]]
-            if row >= 0:
-                total += products[row]
-            if films[k] == film:
-                extra = bonus
-        if norms[user] > 0.0:
-            scores[user] = total / norms[user] + extra
-    return scores
+    def _settle(
+        self,
+        firsts: NDArray[np.int64],
+        asked: NDArray[np.bool_],
+        wanted: int,
+        rows: NDArray[np.int64],
+        answers: Settled,
+    ) -> None:
+        """Find the first `wanted` neighbours of the pairs asked for, and let them vote."""
+        candidates = no_candidates(asked, wanted)
+        for tiles in self.tiles():
+            scan(tiles, self.classes, self.scores, firsts, wanted, candidates, self.threads)
+        exact = exact_scores(self.classes, self.scores)
+        settle(candidates, exact, self.neighbourhood, self.signup, firsts, wanted, rows, answers, self.threads)

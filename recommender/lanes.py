@@ -3,7 +3,7 @@
 Belongs here: the few operations for which the compiler is told outright to use vector instructions.
 Does not belong here: what the numbers mean (`scan`).
 
-Written in the compiler's own intermediate language, which turns them into whatever vectors the machine has (two AVX-512,
+Written in the compiler's own intermediate language, which turns them into whatever the machine has (two AVX-512,
 four AVX2, eight NEON instructions...): they are portable, and do not depend on a loop being recognised.
 """
 
@@ -47,7 +47,7 @@ Emitted = tuple[Any, Callable[..., Any]]
 
 
 @intrinsic
-def sums_reaching(typing_context, left, left_at, right, right_at, least):  # type: ignore[no-untyped-def]
+def sums_reaching(typing_context: Any, left: Any, left_at: Any, right: Any, right_at: Any, least: Any) -> Any:  # type: ignore[no-untyped-def]
     """Mask of lanes k < 64 with ``left[left_at + k] + right[right_at + k] >= least``.
 
     Parameters

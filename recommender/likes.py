@@ -105,3 +105,22 @@ def _sort_rows(indptr, films, low, high):  # type: ignore[no-untyped-def]
             if row[k] == row[k - 1]:
                 repeated = user
     return repeated
+
+
+def some_users(likes: Likes, users: NDArray[np.integer]) -> Likes:
+    """Keep only some users.
+
+    Parameters
+    ----------
+    likes : Likes
+    users : integer array, shape (kept,)
+        Ascending user indices.
+
+    Returns
+    -------
+    Likes
+    """
+    lengths = likes.indptr[users + 1] - likes.indptr[users]
+    indptr = np.concatenate(([0], np.cumsum(lengths)))
+    shift = np.repeat(likes.indptr[users] - indptr[:-1], lengths)
+    return Likes(likes.user_ids[users], indptr, likes.films[np.arange(indptr[-1]) + shift])

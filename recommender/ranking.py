@@ -20,8 +20,8 @@ SAFE = 1e-6
 
 
 @kernel
-def first_users(scores, users, wanted):  # type: ignore[no-untyped-def]
-    """Order users by score descending, ties by smaller user, and return the first `wanted`.
+def first_places(scores, users, wanted):  # type: ignore[no-untyped-def]
+    """Order users by score descending, ties by smaller user, and say where the first `wanted` are.
 
     Ties are chains: sorted by score, neighbours closer than `TIE` belong together.
 
@@ -35,20 +35,20 @@ def first_users(scores, users, wanted):  # type: ignore[no-untyped-def]
 
     Returns
     -------
-    integer array, shape (min(wanted, n),)
-        Elements of `users`.
+    int64 array, shape (min(wanted, n),)
+        Indices into `users`.
     """
     order = np.argsort(-scores, kind="mergesort")
-    ranked = users[order]
     start = 0
     while start < min(wanted, len(order)):
         stop = start + 1
-        while stop < len(order) and (scores[order[stop - 1]] - scores[order[stop]] <= TIE * scores[order[stop - 1]]):
+        while stop < len(order) and scores[order[stop - 1]] - scores[order[stop]] <= TIE * scores[order[stop - 1]]:
             stop += 1
         if stop - start > 1:
-            ranked[start:stop] = np.sort(ranked[start:stop])
+            tied = order[start:stop].copy()
+            order[start:stop] = tied[np.argsort(users[tied])]
         start = stop
-    return ranked[:wanted].copy()
+    return order[:wanted].copy()
 
 
 @kernel
@@ -73,7 +73,7 @@ def nearest_users(scores, eligible, wanted):  # type: ignore[no-untyped-def]
         cut = -np.partition(-chosen, wanted - 1)[wanted - 1]
         near = chosen >= cut * (1.0 - SAFE)
         users, chosen = users[near], chosen[near]
-    return first_users(chosen, users, wanted)
+    return users[first_places(chosen, users, wanted)]
 
 
 @kernel
