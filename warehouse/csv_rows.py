@@ -3,16 +3,17 @@
 Belongs here: lines, encodings, quotes, columns, and the text of numbers: everything that can be said of one line alone.
 Does not belong here: what the values mean (rules, duplicates, unknown films), which is `warehouse.imports`.
 
-There are two readers with one result. `read_plain` hands the file to polars and returns rows only if every line of it
-is beyond doubt; that is the rule for the large files as GroupLens writes them. `stage_lines` takes any file line by
-line and turns away the lines it cannot read, with a reason. A line break always ends a row, also within quotes: a quote
-that is never closed then costs one line and not the rest of the file.
+There are two readers with one result, and each chunk of a file takes the first that can read it. `_read_plain` hands
+the chunk to polars and returns rows only if every line of it is beyond doubt: that is the rule for the large files as
+GroupLens writes them. `_stage_odd` goes line by line and turns away the lines it cannot read, with a reason. A line
+break always ends a row, also within quotes: a quote that is never closed then costs one line and not the rest.
 """
 
 import csv
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -68,6 +69,22 @@ LAYOUTS: dict[str, tuple[Column, ...]] = {
 
 
 @dataclass(frozen=True)
+class Staged:
+    """What is known of staged rows.
+
+    Attributes
+    ----------
+    ascending : bool
+        Whether the key grows from row to row, as in MovieLens' files; then no key is there twice. False if unknown.
+    notes : tuple of str
+        Remarks on the file as a whole.
+    """
+
+    ascending: bool
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CsvFile:
     """A CSV file whose header has been read.
 
@@ -105,11 +122,24 @@ class CsvFile:
         """The columns wanted from this file."""
         return LAYOUTS[self.table]
 
-    def stage(self, con: duckdb.DuckDBPyConnection) -> tuple[pl.DataFrame | None, tuple[str, ...]]:
-        """Read the file: rows beyond doubt are returned, others are in the tables of `create_staging`; and notes."""
+    def stage(self, con: duckdb.DuckDBPyConnection, key: Sequence[str]) -> Staged:
+        """Read the file into the temporary tables of `create_staging`; `key` is what `Staged.ascending` is about."""
         create_staging(con, self.layout)
-        rows = read_plain(self)
-        return rows, () if rows is not None else stage_lines(con, self)
+        positions = [self.header.index(column.name) for column in self.layout]
+        ascending, last, other_encoding = True, None, 0
+        for lines in _line_chunks(self):
+            if (rows := _read_plain(self, lines)) is None:
+                other_encoding += _stage_odd(con, self, lines, positions)
+                ascending = False
+                continue
+            ascending = ascending and _is_ascending(rows, key, last)
+            last = rows.select(key).row(-1)
+            con.register("plain", rows.select("line", *(column.ours for column in self.layout)).to_arrow())
+            con.execute("INSERT INTO staged FROM plain")
+            con.unregister("plain")
+        con.execute("DROP TABLE IF EXISTS record")
+        note = f"{other_encoding} lines are not UTF-8 and were read as Windows-1252"
+        return Staged(ascending, (note,) if other_encoding else ())
 
     def raw(self, con: duckdb.DuckDBPyConnection, numbers: np.ndarray) -> Iterator[tuple[np.ndarray, list[str]]]:
         """Text of some lines, as far as it can be shown, a chunk of the file at a time.
@@ -127,7 +157,7 @@ class CsvFile:
             Line numbers and their text, without line ends.
         """
         for lines in _line_chunks(self):
-            last = lines.first + len(lines.offsets) - 1
+            last = lines.first + lines.count
             wanted = numbers[np.searchsorted(numbers, lines.first) : np.searchsorted(numbers, last)]
             starts = lines.offsets[wanted - lines.first].tolist()
             ends = lines.offsets[wanted - lines.first + 1].tolist()
@@ -189,38 +219,80 @@ def open_csv(path: Path, table: str) -> CsvFile:
     return CsvFile(path, table, names, offset, digest.hexdigest(), size, newlines - (1 if ends else 0), ends)
 
 
-# -- the reader for files beyond doubt ---------------------------------------------------------------------------------
+# -- lines -------------------------------------------------------------------------------------------------------------
 
 
-def read_plain(file: CsvFile) -> pl.DataFrame | None:
-    """Read a file of numbers whose every line is beyond doubt.
+@dataclass(frozen=True)
+class _Lines:
+    """Some whole lines of a file, the first of which has the number `first`."""
+
+    first: int
+    data: bytes
+
+    @cached_property
+    def count(self) -> int:
+        """How many lines these are; the last may lack its end."""
+        return self.data.count(b"\n") + (self.data[-1:] != b"\n")
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """Line i is ``data[offsets[i]:offsets[i + 1]]``, line end included: int64 array, shape (count + 1,)."""
+        ends = np.flatnonzero(np.frombuffer(self.data, np.uint8) == ord("\n")) + 1
+        if self.data[-1:] != b"\n":
+            ends = np.append(ends, len(self.data))
+        return np.concatenate(([0], ends)).astype(np.int64)
+
+
+def _line_chunks(file: CsvFile) -> Iterator[_Lines]:
+    """Whole lines after the header, some 32 MB at a time."""
+    line, rest = 2, b""
+    with file.path.open("rb") as handle:
+        handle.seek(file.data_offset)
+        while True:
+            block = handle.read(CHUNK_BYTES)
+            data = rest + block
+            cut = len(data) if not block else data.rfind(b"\n") + 1
+            data, rest = data[:cut], data[cut:]
+            if data:
+                lines = _Lines(line, data)
+                yield lines
+                line += lines.count
+            if not block:
+                return
+
+
+# -- the reader for lines beyond doubt ---------------------------------------------------------------------------------
+
+
+def _read_plain(file: CsvFile, lines: _Lines) -> pl.DataFrame | None:
+    """Read lines of numbers every one of which is beyond doubt.
 
     Returns
     -------
     DataFrame or None
-        ``line`` and our columns, in the file's order; None if anything at all is unusual: other columns, quotes, a
-        value missing, not finite or not a number, a time outside the calendar. `stage_lines` then says what it is.
+        ``line`` and our columns; None if anything at all is unusual: other columns, quotes, a value missing, not
+        finite or not a number, a time outside the calendar. `_stage_odd` then says what it is.
     """
     kinds = {"integer": pl.Int32, "real": pl.Float32, "seconds": pl.Int64}
-    if file.header != tuple(column.name for column in file.layout) or not file.data_rows:
-        return None
-    if any(column.kind == "text" for column in file.layout):
+    by_name = {column.name: column for column in file.layout}
+    if set(file.header) != set(by_name) or any(column.kind == "text" for column in file.layout):
         return None
     try:
         rows = pl.read_csv(
-            file.path,
-            schema={column.ours: kinds[column.kind] for column in file.layout},
+            lines.data,
+            has_header=False,
+            schema={by_name[name].ours: kinds[by_name[name].kind] for name in file.header},
             quote_char=None,
             row_index_name="line",
-            row_index_offset=2,
+            row_index_offset=lines.first,
         )
     except (pl.exceptions.PolarsError, ValueError):
         return None
-    return rows if _beyond_doubt(file, rows) else None
+    return rows if rows.height == lines.count and _beyond_doubt(file, rows) else None
 
 
 def _beyond_doubt(file: CsvFile, rows: pl.DataFrame) -> bool:
-    if rows.height != file.data_rows or any(rows[column.ours].null_count() for column in file.layout):
+    if any(rows[column.ours].null_count() for column in file.layout):
         return False
     for column in file.layout:
         values = rows[column.ours]
@@ -229,6 +301,14 @@ def _beyond_doubt(file: CsvFile, rows: pl.DataFrame) -> bool:
         if column.kind == "seconds" and not values.is_between(EARLIEST_SECOND, LATEST_SECOND).all():
             return False
     return True
+
+
+def _is_ascending(rows: pl.DataFrame, key: Sequence[str], last: tuple[int, ...] | None) -> bool:
+    """Whether a two-column key grows from row to row, starting after `last`."""
+    if last is not None and rows.select(key).row(0) <= last:
+        return False
+    first, second = (rows[name].to_numpy() for name in key)
+    return bool(np.all((first[1:] > first[:-1]) | ((first[1:] == first[:-1]) & (second[1:] > second[:-1]))))
 
 
 # -- the reader for any file -------------------------------------------------------------------------------------------
@@ -263,35 +343,6 @@ CREATE OR REPLACE TEMP MACRO to_micros(field) AS CASE
 
 def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
-
-
-@dataclass(frozen=True)
-class _Lines:
-    """Some lines of a file: `data[offsets[i]:offsets[i + 1]]` is line `first + i`, line end included."""
-
-    first: int
-    data: bytes
-    offsets: np.ndarray
-
-
-def _line_chunks(file: CsvFile) -> Iterator[_Lines]:
-    """Whole lines after the header, some 32 MB at a time."""
-    line, rest = 2, b""
-    with file.path.open("rb") as handle:
-        handle.seek(file.data_offset)
-        while True:
-            block = handle.read(CHUNK_BYTES)
-            data = rest + block
-            cut = len(data) if not block else data.rfind(b"\n") + 1
-            data, rest = data[:cut], data[cut:]
-            if data:
-                ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n")) + 1
-                if data[-1:] != b"\n":
-                    ends = np.append(ends, len(data))
-                yield _Lines(line, data, np.concatenate(([0], ends)).astype(np.int64))
-                line += len(ends)
-            if not block:
-                return
 
 
 def _decode(line: bytes) -> tuple[str, Literal["utf-8", "cp1252"] | None]:
@@ -364,25 +415,13 @@ def create_staging(con: duckdb.DuckDBPyConnection, layout: Sequence[Column]) -> 
     con.execute("CREATE OR REPLACE TEMP TABLE unreadable (line BIGINT, raw VARCHAR, reason VARCHAR)")
 
 
-def stage_lines(con: duckdb.DuckDBPyConnection, file: CsvFile) -> tuple[str, ...]:
-    """Read any file line by line into the temporary tables of `create_staging`.
-
-    Returns
-    -------
-    tuple of str
-        Notes on the file as a whole.
-    """
-    positions = [file.header.index(column.name) for column in file.layout]
-    other_encoding = 0
-    for lines in _line_chunks(file):
-        text, encodings = _as_text(lines)
-        numbers = pa.array(np.arange(lines.first, lines.first + len(text)))
-        if encodings is not None:
-            other_encoding += encodings.count("cp1252")
-        known = pa.array(encodings, pa.string()) if encodings else pa.repeat("utf-8", len(text))
-        con.register("lines", pa.table({"line": numbers, "raw": text, "encoding": known}))
-        con.execute(_record_sql(len(file.header)))
-        con.unregister("lines")
-        stage_fields(con, file.layout, positions)
-    con.execute("DROP TABLE IF EXISTS record")
-    return (f"{other_encoding} lines are not UTF-8 and were read as Windows-1252",) if other_encoding else ()
+def _stage_odd(con: duckdb.DuckDBPyConnection, file: CsvFile, lines: _Lines, positions: Sequence[int]) -> int:
+    """Read any lines one by one into the temporary tables; returns how many were in another encoding than UTF-8."""
+    text, encodings = _as_text(lines)
+    numbers = pa.array(np.arange(lines.first, lines.first + len(text)))
+    known = pa.array(encodings, pa.string()) if encodings else pa.repeat("utf-8", len(text))
+    con.register("lines", pa.table({"line": numbers, "raw": text, "encoding": known}))
+    con.execute(_record_sql(len(file.header)))
+    con.unregister("lines")
+    stage_fields(con, file.layout, positions)
+    return encodings.count("cp1252") if encodings else 0

@@ -8,17 +8,15 @@ Which of several rows is kept follows from their content, never from their place
 """
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import duckdb
 import numpy as np
-import polars as pl
 import pyarrow as pa
 
-from warehouse.csv_rows import CsvFile
+from warehouse.csv_rows import CsvFile, Staged
 from warehouse.manifests import ImportedFile, IncompleteFilms, Output
 from warehouse.parquet_rows import ParquetRatings
 from warehouse.rules import RowRule, RowRules
@@ -136,7 +134,7 @@ class Work:
     def copy(self, table: str, query: str) -> int:
         """Write a query's rows to `<table>.parquet`."""
         path = self.folder / f"{table}.parquet"
-        self.con.execute(f"COPY ({query}) TO {sql_text(str(path))} (FORMAT parquet, COMPRESSION zstd)")
+        self.con.execute(f"COPY ({query}) TO {sql_text(str(path))} (FORMAT parquet)")
         rows = self.value(f"SELECT count(*) FROM read_parquet({sql_text(str(path))})")
         self.tables[table] = Output(rows, path.stat().st_size)
         return rows
@@ -201,25 +199,10 @@ def _columns(work: Work) -> list[str]:
     return [row[0] for row in work.con.execute("DESCRIBE rows").fetchall()]
 
 
-def _is_ascending(rows: pl.DataFrame, key: Sequence[str]) -> bool:
-    """Whether a two-column key grows from row to row: as in MovieLens' files, and then nothing is there twice."""
-    first, second = (rows[name].to_numpy() for name in key)
-    return bool(np.all((first[1:] > first[:-1]) | ((first[1:] == first[:-1]) & (second[1:] > second[:-1]))))
-
-
-@contextmanager
-def _staged(work: Work, file: InputFile) -> Iterator[tuple[bool, tuple[str, ...]]]:
-    """Have the rows of a file in ``staged``; tells whether they are known to be unique, and notes on the file."""
+def _stage(work: Work, file: InputFile) -> Staged:
+    """Have the rows of a file in ``staged`` and ``unreadable``."""
     work.say(f"reading {file.path.name}: {file.data_rows:,} rows")
-    rows, notes = file.stage(work.con)
-    if rows is None:
-        yield False, notes
-        work.con.execute("DROP TABLE staged")
-        return
-    work.con.execute("DROP TABLE staged")
-    work.con.register("staged", rows.to_arrow())
-    yield _is_ascending(rows, _TABLES[file.table].key), notes
-    work.con.unregister("staged")
+    return file.stage(work.con, _TABLES[file.table].key)
 
 
 def _keep_rejected(work: Work, file: InputFile) -> None:
@@ -284,17 +267,17 @@ def import_table(work: Work, file: InputFile, *, must_be_whole: bool = False) ->
     must_be_whole : bool
         Whether a cut last line makes the file unusable rather than the line.
     """
-    with _staged(work, file) as (unique, notes):
-        _apply_rules(work, file.table, file.per_unit)
-        if must_be_whole:
-            _refuse_half_written(work, file)
-        if file.table in ("ratings", "tags"):
-            _reject(work, f"SELECT line, '{UNKNOWN_FILM}' AS reason FROM good ANTI JOIN known_films USING (movie_id)")
-        if not unique:
-            _reject_losers(work, file.table)
-        _keep_rejected(work, file)
-        accepted = work.copy(file.table, f"SELECT * EXCLUDE (line) FROM good ORDER BY {_TABLES[file.table].order}")
-    _account(work, file, accepted, _reason_counts(work, file.path.name), notes)
+    staged = _stage(work, file)
+    _apply_rules(work, file.table, file.per_unit)
+    if must_be_whole:
+        _refuse_half_written(work, file)
+    if file.table in ("ratings", "tags"):
+        _reject(work, f"SELECT line, '{UNKNOWN_FILM}' AS reason FROM good ANTI JOIN known_films USING (movie_id)")
+    if not staged.ascending:
+        _reject_losers(work, file.table)
+    _keep_rejected(work, file)
+    accepted = work.copy(file.table, f"SELECT * EXCLUDE (line) FROM good ORDER BY {_TABLES[file.table].order}")
+    _account(work, file, accepted, _reason_counts(work, file.path.name), staged.notes)
 
 
 # -- the genome --------------------------------------------------------------------------------------------------------
@@ -303,26 +286,26 @@ def import_table(work: Work, file: InputFile, *, must_be_whole: bool = False) ->
 def import_genome(work: Work, file: CsvFile, n_tags: int) -> IncompleteFilms:
     """Gather the scores of each film to one vector; films without all tags are left out, one rejected row each."""
     name = file.path.name
-    with _staged(work, file) as (unique, notes):
-        _apply_rules(work, "genome_scores", per_unit=1)
-        _reject(work, "SELECT line, 'unknown tag' AS reason FROM good ANTI JOIN known_tags USING (tag_id)")
-        if not unique:
-            _reject_losers(work, "genome_scores")
-        _keep_rejected(work, file)
-        reasons = _reason_counts(work, name)
-        incomplete = _leave_films_out(work, n_tags)
-        films = work.con.execute("SELECT reason, sum(scores)::BIGINT FROM left_out GROUP BY 1").fetchall()
-        # What a film is left out for is counted in lines, so that the file's account adds up.
-        for reason, lines in films:
-            reasons[reason] = reasons.get(reason, 0) + lines
-        work.con.execute("CREATE OR REPLACE TEMP TABLE bad AS SELECT line, detail AS reason FROM left_out")
-        _keep_rejected(work, file)
-        count = work.copy(
-            "genome",
-            "SELECT movie_id, list(relevance ORDER BY tag_id) AS relevance FROM whole_films "
-            "GROUP BY movie_id ORDER BY movie_id",
-        )
-    _account(work, file, count * n_tags, reasons, notes)
+    staged = _stage(work, file)
+    _apply_rules(work, "genome_scores", per_unit=1)
+    _reject(work, "SELECT line, 'unknown tag' AS reason FROM good ANTI JOIN known_tags USING (tag_id)")
+    if not staged.ascending:
+        _reject_losers(work, "genome_scores")
+    _keep_rejected(work, file)
+    reasons = _reason_counts(work, name)
+    incomplete = _leave_films_out(work, n_tags)
+    films = work.con.execute("SELECT reason, sum(scores)::BIGINT FROM left_out GROUP BY 1").fetchall()
+    # What a film is left out for is counted in lines, so that the file's account adds up.
+    for reason, lines in films:
+        reasons[reason] = reasons.get(reason, 0) + lines
+    work.con.execute("CREATE OR REPLACE TEMP TABLE bad AS SELECT line, detail AS reason FROM left_out")
+    _keep_rejected(work, file)
+    count = work.copy(
+        "genome",
+        "SELECT movie_id, list(relevance ORDER BY tag_id) AS relevance FROM whole_films "
+        "GROUP BY movie_id ORDER BY movie_id",
+    )
+    _account(work, file, count * n_tags, reasons, staged.notes)
     return incomplete
 
 

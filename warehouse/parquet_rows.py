@@ -5,17 +5,16 @@ as those of a CSV (`warehouse.csv_rows`), so that a number is a number in both.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 import numpy as np
-import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from warehouse.csv_rows import Column, create_staging, expected_header, stage_fields
+from warehouse.csv_rows import Column, Staged, create_staging, expected_header, stage_fields
 from warehouse.source_error import SourceError
 
 MAGIC = b"PAR1"
@@ -49,8 +48,8 @@ class ParquetRatings:
     per_unit: int = 1
     ends_with_newline: bool = True
 
-    def stage(self, con: duckdb.DuckDBPyConnection) -> tuple[pl.DataFrame | None, tuple[str, ...]]:
-        """Read the rows into the temporary tables of `csv_rows.create_staging`."""
+    def stage(self, con: duckdb.DuckDBPyConnection, key: Sequence[str]) -> Staged:
+        """Read the rows into the temporary tables of `csv_rows.create_staging`; nothing is known of their order."""
         create_staging(con, _LAYOUT)
         user, film, rating, time = (_quoted(name) for name in self.columns)
         micros = f"TRY(epoch_us({time}))::VARCHAR" if self.times else f"{time}::VARCHAR || '000000'"
@@ -65,7 +64,7 @@ class ParquetRatings:
             raise _damaged(self.path, error) from None
         stage_fields(con, _LAYOUT, range(4))
         con.execute("DROP TABLE record")
-        return None, ()
+        return Staged(ascending=False)
 
     def raw(self, con: duckdb.DuckDBPyConnection, numbers: np.ndarray) -> Iterator[tuple[np.ndarray, list[str]]]:
         """Some rows as CSV text; see `csv_rows.CsvFile.raw`."""
