@@ -1,4 +1,4 @@
-"""Sixty-four 16-bit additions and comparisons at a time, as one vector operation each.
+"""Sixty-four 16-bit additions and comparisons, or thirty-two running sums, at a time: vectors, spelled out.
 
 Belongs here: the few operations for which the compiler is told outright to use vector instructions.
 Does not belong here: what the numbers mean (`scan`).
@@ -12,10 +12,14 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 LANES = 64
 """Users per block of a tile: as many as a mask has bits, and 128 bytes of 16-bit scores."""
+
+FLOATS = 32
+"""Columns of the tables `sum_rows` sums: two AVX-512 or four AVX2 registers."""
 
 _VECTOR = ir.VectorType(ir.IntType(16), LANES)
 
@@ -43,11 +47,14 @@ def _is_flat(array: Any) -> bool:
     return isinstance(array, types.Array) and array.dtype == types.uint16 and array.layout == "C"
 
 
-Emitted = tuple[Any, Callable[..., Any]]
+def _emitted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Make a function that kernels can call of one that says which instructions to emit."""
+    operation: Callable[..., Any] = intrinsic(function)
+    return operation
 
 
-@intrinsic
-def sums_reaching(typing_context: Any, left: Any, left_at: Any, right: Any, right_at: Any, least: Any) -> Any:  # type: ignore[no-untyped-def]
+@_emitted
+def sums_reaching(typing_context: Any, left: Any, left_at: Any, right: Any, right_at: Any, least: Any) -> Any:
     """Mask of lanes k < 64 with ``left[left_at + k] + right[right_at + k] >= least``.
 
     Parameters
@@ -74,7 +81,7 @@ def sums_reaching(typing_context: Any, left: Any, left_at: Any, right: Any, righ
     return signature, emit
 
 
-@intrinsic
+@_emitted
 def bounds_reaching(typing_context, left, left_at, number, least, least_at):  # type: ignore[no-untyped-def]
     """Mask of lanes k < 64 with ``left[left_at + k] + number >= least[least_at + k]``.
 
@@ -102,7 +109,52 @@ def bounds_reaching(typing_context, left, left_at, number, least, least_at):  # 
     return signature, emit
 
 
-@intrinsic
+@_emitted
+def bits(typing_context, mask):  # type: ignore[no-untyped-def]
+    """Number of set bits of a uint64 mask, as int64."""
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctpop(arguments[0])
+
+    return types.int64(types.uint64), emit
+
+
+@_emitted
+def sum_rows(typing_context, table, table_at, rows, low, high, total):  # type: ignore[no-untyped-def]
+    """Store in `total` the sum of rows ``rows[low:high]`` of a table of `FLOATS` columns, in that order.
+
+    The running sums stay in registers, which a compiled loop over an array does not achieve.
+
+    Parameters
+    ----------
+    table : float32 array, contiguous, indexed flat
+        Row r begins at ``table_at + r * FLOATS``.
+    table_at : int64
+    rows : int32 array, contiguous
+    low, high : int64
+    total : float32 array, shape (FLOATS,)
+    """
+    signature = types.void(table, types.int64, rows, types.int64, types.int64, total)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        table, rows, total = (
+            context.make_array(signature.args[n])(context, builder, arguments[n]).data for n in (0, 2, 5)
+        )
+        vector = ir.VectorType(ir.FloatType(), FLOATS)
+        running = cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * FLOATS))
+        builder.store(ir.Constant(vector, [0.0] * FLOATS), running)
+        with cgutils.for_range_slice(builder, arguments[3], arguments[4], ir.Constant(ir.IntType(64), 1)) as (k, _):
+            row = builder.sext(builder.load(builder.gep(rows, [k])), ir.IntType(64))
+            at = builder.add(arguments[1], builder.mul(row, ir.Constant(ir.IntType(64), FLOATS)))
+            pointer = builder.bitcast(builder.gep(table, [at]), vector.as_pointer())
+            builder.store(builder.fadd(builder.load(running), builder.load(pointer, align=4)), running)
+        builder.store(builder.load(running), builder.bitcast(total, vector.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return signature, emit
+
+
+@_emitted
 def lowest_bit(typing_context, mask):  # type: ignore[no-untyped-def]
     """Index of the lowest set bit of a non-zero uint64 mask, as int64."""
 
