@@ -163,7 +163,7 @@ def _world(users: int, movies: int, ratings: int, rng: np.random.Generator) -> _
     strength = rng.beta(5, 2, movies).astype(np.float32)
     affinity[second, films] = (1 - strength) * 0.8
     affinity[first, films] = np.maximum(affinity[first, films], strength)
-    tables = [_alias_table(popularity * (0.06 + affinity[taste])) for taste in range(TASTES)]
+    tables = [_alias_table(popularity * (0.02 + affinity[taste])) for taste in range(TASTES)]
     fame = 1 - np.log1p(rank) / np.log(movies + 1)
     main = rng.choice(TASTES, users, p=_taste_sizes())
     return _World(

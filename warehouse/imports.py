@@ -24,8 +24,9 @@ from typing import Literal
 import duckdb
 import pyarrow as pa
 
+from warehouse.archives import unpack
 from warehouse.csv_rows import CsvFile, open_csv
-from warehouse.files import TEMPORARY, appear, remove_leftovers, write_json
+from warehouse.files import TEMPORARY, appear, file_sha256, remove_leftovers, write_json
 from warehouse.import_tables import InputFile, Work, import_genome, import_table, sql_text
 from warehouse.manifests import (
     MANIFEST_NAME,
@@ -38,7 +39,7 @@ from warehouse.manifests import (
 from warehouse.parquet_rows import MAGIC, open_parquet
 from warehouse.rules import RowRules
 from warehouse.source_error import SourceError
-from warehouse.sources import LocalSource, check_names, is_document
+from warehouse.sources import LocalSource, check_names, is_document, is_wanted
 
 __all__ = ["FORMAT_VERSION", "SourceError", "SourceManifest", "import_ratings_file", "import_source"]
 
@@ -96,6 +97,18 @@ def _publish(work: Work, manifest: SourceManifest, sources_dir: Path, documents:
     target = sources_dir / manifest.fingerprint
     appear(work.folder, target)
     return replace(manifest, folder=target)
+
+
+def _from_archive(sources_dir: Path, archive_sha256: str) -> SourceManifest | None:
+    """An import of this very zip, recognised without unpacking it."""
+    for path in sorted(sources_dir.glob(f"[0-9a-f]*/{MANIFEST_NAME}")):
+        try:
+            manifest = read_manifest(path.parent)
+        except ManifestError:
+            continue
+        if manifest.archive_sha256 == archive_sha256 and manifest.format_version == FORMAT_VERSION:
+            return manifest
+    return None
 
 
 @contextmanager
@@ -230,13 +243,22 @@ def import_source(
         If the files are no data set; rows that cannot be used do not raise but are kept in rejected_rows.parquet.
     """
     with _only_import(sources_dir), _work(sources_dir, rules, threads, memory_limit, progress) as work:
-        files = _open_files(local.path)
+        folder, archive = local.path, None
+        if local.is_archive:
+            archive = file_sha256(local.path)
+            if (existing := _from_archive(sources_dir, archive)) is not None:
+                return existing
+            work.say(f"unpacking {local.path.name}")
+            folder = work.folder.parent / "unpacked"
+            folder.mkdir()
+            unpack(local.path, folder, is_wanted)
+        files = _open_files(folder)
         fingerprint = _fingerprint([(file.path.name, file.sha256) for file in files.values()])
         if (existing := _existing(sources_dir / fingerprint, progress)) is not None:
             return existing
         n_tags, incomplete = _import_files(work, files)
         manifest = _finish(work, "source", fingerprint, local.origin, n_tags, incomplete)
-        return _publish(work, manifest, sources_dir, _documents(local.path))
+        return _publish(work, replace(manifest, archive_sha256=archive), sources_dir, _documents(folder))
 
 
 def _open_ratings(path: Path) -> InputFile:

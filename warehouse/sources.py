@@ -5,9 +5,13 @@ that the files a data set needs are there. Does not belong here: fetching (`ware
 (`warehouse.archives`), reading what is in the files (`warehouse.imports`).
 """
 
+import re
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from warehouse.archives import find_members, open_archive
+from warehouse.downloads import download
 from warehouse.source_error import SourceError
 
 __all__ = ["KNOWN_SOURCES", "REQUIRED_FILES", "SOURCE_FILES", "LocalSource", "SourceError", "resolve_source"]
@@ -66,6 +70,27 @@ def check_names(names: set[str], where: str) -> None:
         raise SourceError(f"{where}: {present} is there but {absent} is not; add {absent}, or remove {present}")
 
 
+def is_wanted(name: str) -> bool:
+    """Whether a file of an archive is to be unpacked."""
+    return name in SOURCE_FILES or is_document(name)
+
+
+def _archive(origin: str, path: Path) -> LocalSource:
+    with open_archive(path) as archive:
+        check_names(set(find_members(archive, path, is_wanted)), str(path))
+    return LocalSource(origin, path)
+
+
+def _download(url: str, folder: Path, progress: bool) -> LocalSource:
+    path = download(url, folder, progress=progress)
+    try:
+        return _archive(url, path)
+    except SourceError as error:
+        # Kept, it would be taken for up to date and refused again without asking the server.
+        path.unlink(missing_ok=True)
+        raise SourceError(f"{url} is no MovieLens archive: {error}") from None
+
+
 def _folder(origin: str, path: Path) -> LocalSource:
     check_names({entry.name for entry in path.iterdir() if entry.is_file()}, str(path))
     return LocalSource(origin, path)
@@ -77,8 +102,8 @@ def resolve_source(text: str, home_sources_dir: Path, *, progress: bool = True) 
     Parameters
     ----------
     text : str
-        ``sample``, a folder, a zip, an http(s) address of a zip, or one of `KNOWN_SOURCES`. A folder or file of that
-        name wins over a known name only when written as a path (``./ml-latest``).
+        ``sample``, one of `KNOWN_SOURCES`, an http(s) address of a zip, a folder, or a zip. A folder that has the name
+        of the first two is meant when written as a path (``./sample``).
     home_sources_dir : Path
         The home's ``sources`` folder; downloads are kept in it.
     progress : bool
@@ -91,9 +116,18 @@ def resolve_source(text: str, home_sources_dir: Path, *, progress: bool = True) 
     """
     if text == "sample":
         return _folder(text, SAMPLE)
+    url = KNOWN_SOURCES.get(text, text)
+    if text in KNOWN_SOURCES and Path(text).exists() and progress:
+        print(f"{text} is taken from {url}; for what lies here, write ./{text}", file=sys.stderr)
+    if re.match(r"https?://", url, re.IGNORECASE):
+        return _download(url, home_sources_dir / "downloads", progress)
+    if "://" in text:
+        raise SourceError(f"{text}: only http and https addresses can be fetched; download it and name the file")
     path = Path(text).expanduser()
     if path.is_dir():
         return _folder(str(path.resolve()), path.resolve())
+    if path.is_file():
+        return _archive(str(path.resolve()), path.resolve())
     raise SourceError(
         f"{text}: no such folder or zip, and not a known name; use sample, a folder, a .zip, an address or one of "
         f"{', '.join(KNOWN_SOURCES)}"
