@@ -3,15 +3,21 @@
 Belongs here: the compiler options every kernel shares, and the pool that runs kernels side by side.
 Does not belong here: any kernel.
 
+Machine code is kept on disk. Numba looks at a kernel's own file to see whether that is out of date, but kernels call
+kernels of other modules: so the name under which it is kept contains a hash of all modules of the package.
+
 Kernels release the interpreter lock and are spread over ordinary threads by `run_parallel`, instead of numba's own
 parallel loops: those abort the process when two threads of a server enter them at once (workqueue layer), and
 compile several times slower.
 """
 
+import functools
+import hashlib
 import itertools
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
@@ -33,10 +39,18 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     callable
         The compiled function. Where no cache folder is writable it is compiled anew in every process.
     """
+    function.__qualname__ = f"{function.__qualname__}-{_code_hash()}"  # part of the name of the kept file
     try:
         return numba.njit(function, cache=True, nogil=True, error_model="numpy")
     except RuntimeError:  # numba: "no locator available": neither __pycache__ nor the user's cache folder is writable
         return numba.njit(function, nogil=True, error_model="numpy")
+
+
+@functools.cache
+def _code_hash() -> str:
+    """Hash of the source of all modules that could define or call a kernel."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:8]
 
 
 def thread_count(threads: int | None) -> int:

@@ -55,7 +55,13 @@ class ModelParameters(BaseModel):
     )
     annoy_trees: int = Field(default=40, ge=1, le=1000, description="Trees of the Annoy index.")
     annoy_candidates: int = Field(
-        default=100, ge=1, le=100_000, description="Users taken from the index and re-ranked exactly."
+        default=200, ge=1, le=100_000, description="Users taken from the index and re-ranked exactly."
+    )
+    annoy_search_k: int = Field(
+        default=20_000,
+        ge=1,
+        le=100_000_000,
+        description="Nodes of the index inspected per question; never fewer than annoy_candidates x annoy_trees.",
     )
     annoy_seed: int = Field(default=42, ge=1, le=2**31 - 1, description="Seed of the Annoy index and projection.")
 

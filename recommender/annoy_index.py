@@ -1,0 +1,416 @@
+"""An Annoy index of the users: who is probably near a profile, without comparing everybody.
+
+Belongs here: building, opening and asking the index, what it does not know, and how good it is.
+Does not belong here: exact scores and votes (`live`, `ranking`), where model files live.
+
+The index holds the users' unit vectors around their mean, in their first principal components, and compares by
+euclidean distance: between unit vectors that is the order of the cosine. What it proposes is re-ranked by exact score:
+it can miss a neighbour, but never ranks one wrongly.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from annoy import AnnoyIndex
+from numpy.typing import ArrayLike, NDArray
+
+from recommender.compiled import kernel, run_parallel
+from recommender.likes import some_users
+from recommender.live import candidate_scores, reranked
+from recommender.neighbourhood import Neighbourhood
+from recommender.pair_scores import FilmScores, film_scores
+from recommender.pairs import PairRecommendations, as_rows, first_indices, signup_films
+from recommender.projection import principal_components, project
+from recommender.ranking import count_votes, first_places
+from recommender.users import encode_profile
+
+COMPONENT_SAMPLE = 20_000
+"""Users from which the principal components are found; more change nothing that can be measured."""
+
+RECALL_AT = 10
+"""Neighbours over which recall is measured."""
+
+RECALL_PROFILES = 200
+"""Pairs of sign-up films with which recall is measured."""
+
+
+class IndexFileError(ValueError):
+    """Files of an index are missing or do not belong together; the message names them."""
+
+
+@dataclass(frozen=True)
+class UserIndex:
+    """An index as of its retrain.
+
+    Attributes
+    ----------
+    annoy : AnnoyIndex
+        Item n is the user ``user_ids[n]``.
+    directions : float32 array, shape (tags, components)
+    offset : float32 array, shape (components,)
+        The projected mean user; a unit vector v has the coordinates ``v @ directions - offset``.
+    user_ids : int32 array, shape (items,)
+        Ascending.
+    """
+
+    annoy: Any
+    directions: NDArray[np.float32]
+    offset: NDArray[np.float32]
+    user_ids: NDArray[np.int32]
+
+    def bound_to(self, neighbourhood: Neighbourhood) -> "BoundIndex":
+        """Prepare the index for likes as they are now.
+
+        Users who are gone or no longer eligible are skipped; eligible users the index does not know are always among
+        the candidates, so that they are found by exact comparison.
+        """
+        if len(self.directions) != neighbourhood.catalogue.vectors.shape[1]:
+            raise IndexFileError(
+                f"the index was built for {len(self.directions)} tags, the film vectors have "
+                f"{neighbourhood.catalogue.vectors.shape[1]}; retrain the model"
+            )
+        users = _users_of_items(self.user_ids, neighbourhood)
+        return BoundIndex(self, neighbourhood, users, unknown_users(self.user_ids, neighbourhood))
+
+
+@dataclass(frozen=True)
+class BoundIndex:
+    """An index together with the likes it is asked about.
+
+    Attributes
+    ----------
+    index : UserIndex
+    neighbourhood : Neighbourhood
+    users : int64 array, shape (items,)
+        User index of each item, -1 for users who are gone or not eligible.
+    unknown : int64 array
+        Eligible users the index does not know, ascending.
+    """
+
+    index: UserIndex
+    neighbourhood: Neighbourhood
+    users: NDArray[np.int64]
+    unknown: NDArray[np.int64]
+
+    def candidates(self, profile: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
+        """Propose neighbours.
+
+        Parameters
+        ----------
+        profile : float32 array, shape (tags,)
+            Unit vector.
+        wanted : int
+
+        Returns
+        -------
+        int64 array, shape (<= wanted + unknown users,)
+            Eligible users, distinct, in no particular order.
+        """
+        return self.near(profile @ self.index.directions - self.index.offset, wanted)
+
+    def near(self, coordinates: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
+        """Propose neighbours of a point of the index's space; as `candidates`."""
+        if len(self.users) == 0:
+            return self.unknown
+        parameters = self.neighbourhood.parameters
+        # never less than Annoy's own default: fewer nodes than that may not even be one leaf per tree
+        nodes = max(parameters.annoy_search_k, wanted * parameters.annoy_trees)
+        items = self.index.annoy.get_nns_by_vector(coordinates, min(wanted, len(self.users)), nodes)
+        users = self.users[np.array(items, dtype=np.int64)]
+        return np.concatenate((users[users >= 0], self.unknown))
+
+
+def unknown_users(user_ids: NDArray[np.int32], neighbourhood: Neighbourhood) -> NDArray[np.int64]:
+    """Find eligible users who are not among some ids: those an older index cannot propose.
+
+    Parameters
+    ----------
+    user_ids : int32 array
+        Ids the index knows.
+    neighbourhood : Neighbourhood
+
+    Returns
+    -------
+    int64 array
+        User indices, ascending.
+    """
+    known = np.isin(neighbourhood.likes.user_ids, user_ids)
+    return np.flatnonzero(neighbourhood.eligible & ~known)
+
+
+def _users_of_items(user_ids: NDArray[np.int32], neighbourhood: Neighbourhood) -> NDArray[np.int64]:
+    """User index of each id, -1 for those who are gone or not eligible."""
+    now = neighbourhood.likes.user_ids
+    if len(now) == 0:
+        return np.full(len(user_ids), -1, dtype=np.int64)
+    at = np.minimum(np.searchsorted(now, user_ids), len(now) - 1)
+    return np.where((now[at] == user_ids) & neighbourhood.eligible[at], at, -1).astype(np.int64)
+
+
+def build_index(path: Path, neighbourhood: Neighbourhood, threads: int | None = None) -> dict[str, Any]:
+    """Index all eligible users, and measure what came of it.
+
+    Annoy has no seeded way to build with several threads (its files then differ from run to run), so it gets one.
+
+    Parameters
+    ----------
+    path : Path
+        File of the index; ``projection.npy``, ``offset.npy`` and ``user_ids.npy`` are written beside it.
+    neighbourhood : Neighbourhood
+        Its `annoy_*` parameters count.
+    threads : int, optional
+        For everything but the index itself. The files do not depend on it.
+
+    Returns
+    -------
+    dict
+        dimensions, trees, seed, items, recall (`measure_recall`).
+    """
+    parameters, likes, catalogue = neighbourhood.parameters, neighbourhood.likes, neighbourhood.catalogue
+    users = np.flatnonzero(neighbourhood.eligible)
+    directions, mean = principal_components(
+        likes, catalogue, users, parameters.annoy_components, COMPONENT_SAMPLE, centred=True
+    )
+    offset = mean @ directions
+    kept = some_users(likes, users)
+    features = project(
+        kept.indptr,
+        catalogue.vector_rows[kept.films],
+        neighbourhood.norms[users],
+        catalogue.vectors @ directions,
+        threads,
+    )
+    annoy = AnnoyIndex(directions.shape[1], "euclidean")
+    annoy.set_seed(parameters.annoy_seed)
+    for item, point in enumerate(features - offset):
+        annoy.add_item(item, point)
+    if len(users):
+        annoy.build(parameters.annoy_trees, n_jobs=1)
+        annoy.save(str(path))
+    else:
+        path.touch()
+    np.save(path.with_name("projection.npy"), directions)
+    np.save(path.with_name("offset.npy"), offset)
+    np.save(path.with_name("user_ids.npy"), kept.user_ids)
+    return {
+        "dimensions": directions.shape[1],
+        "trees": parameters.annoy_trees,
+        "seed": parameters.annoy_seed,
+        "items": len(users),
+        "recall": measure_recall(open_index(path).bound_to(neighbourhood), threads=threads),
+    }
+
+
+def open_index(path: Path) -> UserIndex:
+    """Open an index; Annoy maps the file into memory.
+
+    Parameters
+    ----------
+    path : Path
+        As given to `build_index`.
+
+    Returns
+    -------
+    UserIndex
+
+    Raises
+    ------
+    IndexFileError
+        If a file is missing or cannot be read, or they do not belong together.
+    """
+    try:
+        directions = np.load(path.with_name("projection.npy"), allow_pickle=False)
+        offset = np.load(path.with_name("offset.npy"), allow_pickle=False)
+        user_ids = np.load(path.with_name("user_ids.npy"), allow_pickle=False)
+        annoy = AnnoyIndex(directions.shape[1], "euclidean")
+        if len(user_ids):
+            annoy.load(str(path))
+    except (OSError, ValueError) as error:
+        raise IndexFileError(f"the index {path} cannot be opened ({error}); retrain the model") from None
+    if annoy.get_n_items() != len(user_ids):
+        raise IndexFileError(
+            f"{path} holds {annoy.get_n_items()} users, user_ids.npy beside it {len(user_ids)}; retrain the model"
+        )
+    return UserIndex(annoy, directions, offset, user_ids)
+
+
+def measure_recall(
+    bound: BoundIndex,
+    at: int = RECALL_AT,
+    profiles: int = RECALL_PROFILES,
+    seed: int = 0,
+    threads: int | None = None,
+) -> float:
+    """Measure recall@k: the share of the true k nearest users that the index, re-ranked, finds.
+
+    Parameters
+    ----------
+    bound : BoundIndex
+    at : int
+        k.
+    profiles : int
+        Random pairs of sign-up films to ask.
+    seed : int
+        Decides which; the same pairs for the same sign-up films.
+    threads : int, optional
+        The result does not depend on it.
+
+    Returns
+    -------
+    float
+        1.0 if there is nothing to find.
+    """
+    neighbourhood = bound.neighbourhood
+    signup = signup_films(neighbourhood)
+    if len(signup) < 2 or not neighbourhood.eligible.any():
+        return 1.0
+    generator = np.random.default_rng(seed)
+    pairs = [np.sort(generator.choice(signup, 2, replace=False)) for _ in range(profiles)]
+    truth = _true_neighbours(neighbourhood, pairs, at, threads)
+
+    def found(number: int) -> float:
+        return float(np.isin(truth[number], reranked(neighbourhood, pairs[number], bound, at)).mean())
+
+    return float(np.mean(run_parallel(found, range(profiles), threads)))
+
+
+def _true_neighbours(
+    neighbourhood: Neighbourhood, profiles: list[NDArray[np.int32]], wanted: int, threads: int | None
+) -> list[NDArray[np.int64]]:
+    """First users of many profiles at once: scored in single precision, the best of them re-ranked exactly."""
+    likes, catalogue = neighbourhood.likes, neighbourhood.catalogue
+    users = np.flatnonzero(neighbourhood.eligible)
+    rows = catalogue.vector_rows[likes.films]
+    truth = []
+    for low in range(0, len(profiles), 32):
+        some = profiles[low : low + 32]
+        vectors = np.stack([encode_profile(catalogue, films)[0] for films in some])
+        scores = project(likes.indptr, rows, neighbourhood.norms, catalogue.vectors @ vectors.T, threads)[users]
+        near = np.argpartition(-scores, min(5 * wanted, len(users)) - 1, axis=0)[: 5 * wanted]
+        for number, films in enumerate(some):
+            chosen = users[near[:, number]]
+            truth.append(chosen[first_places(candidate_scores(neighbourhood, films, chosen), chosen, wanted)])
+    return truth
+
+
+def recommend_pairs_by_index(
+    bound: BoundIndex, first_movies: ArrayLike | None = None, *, threads: int | None = None
+) -> Iterator[PairRecommendations]:
+    """Recommend films for all pairs of sign-up films from the neighbours the index finds (engine ``annoy``).
+
+    Parameters
+    ----------
+    bound : BoundIndex
+    first_movies : array of int, optional
+        movie_ids of sign-up films: only pairs whose smaller movie_id is among them (a shard). Default: all pairs.
+    threads : int, optional
+        The result does not depend on it.
+
+    Yields
+    ------
+    PairRecommendations
+        As `exact.recommend_pairs`, one chunk per first film. A pair for which the index finds fewer users than asked
+        for is answered from those.
+
+    Raises
+    ------
+    ValueError
+        If a film of `first_movies` is not a sign-up film.
+    """
+    neighbourhood = bound.neighbourhood
+    signup = signup_films(neighbourhood)
+    scores = film_scores(neighbourhood, signup)
+    rows = neighbourhood.catalogue.vector_rows[signup]
+    points = neighbourhood.catalogue.vectors[rows].astype(np.float64) @ bound.index.directions
+    for first in first_indices(neighbourhood, signup, first_movies):
+        seconds = np.arange(first + 1, len(signup))
+        if len(seconds) == 0:
+            continue
+        both = scores.similarities[[first]][:, rows]
+        squares = both[0, first] + 2 * both[0, seconds] + scores.similarities[seconds, rows[seconds]]
+        lengths = np.sqrt(np.maximum(squares, np.finfo(float).tiny))[:, None]
+        profiles = (points[first] + points[seconds]) / lengths - bound.index.offset
+        yield _one_first_film(bound, signup, scores, int(first), seconds, profiles, threads)
+
+
+def _one_first_film(
+    bound: BoundIndex,
+    signup: NDArray[np.int32],
+    scores: FilmScores,
+    first: int,
+    seconds: NDArray[np.int64],
+    profiles: NDArray[np.float64],
+    threads: int | None,
+) -> PairRecommendations:
+    """All pairs of one first film with the films after it."""
+    neighbourhood, parameters = bound.neighbourhood, bound.neighbourhood.parameters
+    asked = max(parameters.max_neighbours, parameters.annoy_candidates)
+    films = np.zeros((len(seconds), parameters.per_pair), dtype=np.int32)
+    votes, summary = np.zeros_like(films), np.zeros((len(seconds), 2), dtype=np.int32)
+
+    def answer(task: int) -> None:
+        counters = np.zeros(len(neighbourhood.catalogue.movie_ids), dtype=np.int32)
+        reached = np.zeros(parameters.max_neighbours + 2, dtype=np.int64)
+        for n in range(task, len(seconds), 8):
+            summary[n] = _rank_and_vote(
+                bound.near(profiles[n], asked),
+                first,
+                seconds[n],
+                signup,
+                neighbourhood.likes.indptr,
+                neighbourhood.likes.films,
+                neighbourhood.catalogue.vector_rows,
+                neighbourhood.norms,
+                scores.similarities,
+                scores.bonuses,
+                (parameters.neighbours, parameters.neighbour_step, parameters.max_neighbours),
+                counters,
+                reached,
+                films[n],
+                votes[n],
+            )
+
+    run_parallel(answer, range(8), threads)
+    return as_rows(
+        neighbourhood, np.full(len(seconds), signup[first], dtype=np.int32), signup[seconds], films, votes, summary
+    )
+
+
+@kernel
+def _rank_and_vote(  # type: ignore[no-untyped-def]
+    users,
+    first,
+    second,
+    signup,
+    indptr,
+    films,
+    vector_rows,
+    norms,
+    similarities,
+    bonuses,
+    rules,
+    counters,
+    reached,
+    out_films,
+    out_votes,
+):
+    """Score candidates exactly, order them, let them vote."""
+    start, step, most = rules
+    scores = np.empty(len(users))
+    for n in range(len(users)):
+        total, extra = 0.0, 0.0
+        for k in range(indptr[users[n]], indptr[users[n] + 1]):
+            row = vector_rows[films[k]]
+            if row >= 0:
+                total += similarities[first, row] + similarities[second, row]
+            if films[k] == signup[first]:
+                extra += bonuses[first]
+            elif films[k] == signup[second]:
+                extra += bonuses[second]
+        scores[n] = total / norms[users[n]] + extra
+    ranked = users[first_places(scores, users, most)]
+    left_out = np.array([signup[first], signup[second]], dtype=np.int32)
+    return count_votes(ranked, start, step, most, indptr, films, left_out, counters, reached, out_films, out_votes)
