@@ -9,7 +9,7 @@ Two kinds of column are declared `object`-free but open in size: the genome's `r
 source has tags, so its model pins the element type and the range and leaves the width to the check on the whole table.
 """
 
-from typing import Any
+from typing import Any, ClassVar
 
 import pandera.polars as pa
 import polars as pl
@@ -56,8 +56,8 @@ class Ratings(Table):
     class Config:
         """Keys across rows and tables."""
 
-        unique = ["user_id", "movie_id"]
-        metadata = {"foreign_keys": {"movie_id": "raw.movies.movie_id"}}
+        unique: ClassVar = ["user_id", "movie_id"]
+        metadata: ClassVar = {"foreign_keys": {"movie_id": "raw.movies.movie_id"}}
 
 
 class Tags(Table):

@@ -1,0 +1,50 @@
+# Every target sets up what it needs. The environment lives in .venv; data in $(MARQUEE_HOME), ./var by default.
+PYTHON ?= python3
+BIN := .venv/bin
+export MARQUEE_HOME ?= $(CURDIR)/var
+
+.PHONY: setup run test dev serve lint format lock bench faults clean
+
+setup: .venv/ready
+
+.venv/ready: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Marquee needs Python 3.11 or newer: make PYTHON=python3.x setup")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+run: setup
+	$(BIN)/marquee run
+
+test: setup
+	$(BIN)/python -m pytest
+
+dev: setup
+	$(BIN)/marquee home
+	DAGSTER_HOME=$(MARQUEE_HOME)/dagster $(BIN)/dagster dev -w workspace.yaml
+
+serve: setup
+	$(BIN)/marquee serve
+
+lint: setup
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock:
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--no-strip-extras pyproject.toml --group dev -o requirements-dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+		--no-strip-extras pyproject.toml -c requirements-dev.lock -o requirements.lock
+
+bench: setup
+	$(BIN)/python -m benchmarks.run
+
+clean:
+	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,150 @@
+"""The model group: likes, user vectors and the Annoy index that a retrain makes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from assets.common import OWNERS, Stopwatch, result, table_metadata
+from recommender.annoy_index import build_index
+from recommender.neighbourhood import Neighbourhood
+from recommender.parameters import ModelParameters
+from recommender.users import iter_user_vectors, user_norms
+from warehouse.database import Warehouse
+from warehouse.model_tables import (
+    UserVectorBlock,
+    inputs_version,
+    make_film_likes,
+    make_likes,
+    read_neighbourhood,
+    write_user_vectors,
+)
+from warehouse.models import INDEX_FILE, current_model, make_model, read_model_manifest
+from warehouse.versions import digest, set_table_version, table_version
+
+
+@dg.asset(
+    key=["model", "likes"],
+    group_name="model",
+    kinds={"duckdb"},
+    owners=OWNERS,
+    code_version="1",
+    # rating_files too: an ingest run makes the likes without making `ratings`, whose months it reports itself.
+    deps=[dg.AssetDep(["raw", "ratings"], partition_mapping=dg.AllPartitionMapping()), ["raw", "rating_files"]],
+)
+def likes(
+    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.MaterializeResult:
+    """Films each user likes: one row per user and film rated `like_threshold` stars or more. Rebuilt whole."""
+    watch = Stopwatch()
+    with warehouse.transaction() as con:
+        changed = make_likes(con, parameters)
+    metadata = table_metadata(
+        warehouse.con,
+        "model.likes",
+        "SELECT user_id, count(*) AS likes FROM model.likes GROUP BY 1 ORDER BY 2 DESC LIMIT 8",
+    )
+    return result(watch, metadata, version=table_version(warehouse.con, "model.likes"), changed=changed)
+
+
+@dg.asset(
+    key=["model", "film_likes"],
+    group_name="model",
+    kinds={"duckdb"},
+    owners=OWNERS,
+    code_version="1",
+    deps=[["model", "likes"], ["raw", "movies"]],
+)
+def film_likes(
+    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.MaterializeResult:
+    """How many users like each film: one row per film, 0 where nobody does. Rebuilt whole."""
+    watch = Stopwatch()
+    with warehouse.transaction() as con:
+        changed = make_film_likes(con, parameters)
+    preview = "SELECT title, likes FROM model.film_likes JOIN raw.movies USING (movie_id) ORDER BY likes DESC LIMIT 8"
+    return result(
+        watch,
+        table_metadata(warehouse.con, "model.film_likes", preview),
+        version=table_version(warehouse.con, "model.film_likes"),
+        changed=changed,
+    )
+
+
+@dg.asset(
+    key=["model", "user_vectors"],
+    group_name="model",
+    kinds={"duckdb", "numpy"},
+    owners=OWNERS,
+    code_version="1",
+    deps=[["model", "likes"], ["model", "film_likes"], ["raw", "genome"]],
+)
+def user_vectors(
+    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.MaterializeResult:
+    """Taste of each user: one row per user who likes something, the unit-length sum of the liked films' vectors."""
+    watch = Stopwatch()
+    version = digest("user_vectors", inputs_version(warehouse.con, parameters), parameters.weighting)
+    changed = table_version(warehouse.con, "model.user_vectors") != version
+    if changed:
+        neighbourhood = read_neighbourhood(warehouse, parameters)
+        width = neighbourhood.catalogue.vectors.shape[1]
+        with warehouse.transaction() as con:
+            rows = write_user_vectors(con, _blocks(neighbourhood), width)
+            set_table_version(con, "model.user_vectors", version, rows)
+    metadata = table_metadata(
+        warehouse.con, "model.user_vectors", "SELECT user_id, likes, likes_with_vector FROM model.user_vectors LIMIT 8"
+    )
+    return result(watch, metadata, version=version, changed=changed)
+
+
+def _blocks(neighbourhood: Neighbourhood) -> Iterator[UserVectorBlock]:
+    """Unit vectors of all users, a block at a time."""
+    norms = user_norms(neighbourhood.likes, neighbourhood.catalogue)
+    for low, high, vectors in iter_user_vectors(neighbourhood.likes, neighbourhood.catalogue):
+        yield UserVectorBlock(
+            neighbourhood.likes.user_ids[low:high], vectors, norms.likes[low:high], norms.likes_with_vector[low:high]
+        )
+
+
+@dg.asset(
+    key=["model", "annoy_indexes"],
+    group_name="model",
+    kinds={"annoy", "duckdb"},
+    owners=OWNERS,
+    code_version="1",
+    deps=[["model", "likes"], ["model", "film_likes"], ["raw", "genome"]],
+)
+def annoy_indexes(
+    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.MaterializeResult:
+    """Approximate index of the users for live questions: one row per model version, with its measured recall."""
+    watch = Stopwatch()
+    version = current_model(warehouse, parameters)
+    changed = version is None
+    if version is None:
+        neighbourhood = read_neighbourhood(warehouse, parameters)
+
+        def build(folder: Path) -> dict[str, Any]:
+            return build_index(folder / INDEX_FILE, neighbourhood)
+
+        version = make_model(warehouse, parameters, build)
+    folder = warehouse.home.model_folder(version)
+    manifest = read_model_manifest(folder)
+    metadata = table_metadata(
+        warehouse.con,
+        "model.annoy_indexes",
+        "SELECT model_version, items, dimensions, trees, recall, seconds FROM model.annoy_indexes "
+        "ORDER BY 1 DESC LIMIT 8",
+    )
+    metadata |= {
+        "model_version": version,
+        "folder": dg.MetadataValue.path(str(folder)),
+        "recall": manifest["recall"],
+        "items": manifest["items"],
+    }
+    return result(watch, metadata, version=version, changed=changed)
+
+
+ASSETS = [likes, film_likes, user_vectors, annoy_indexes]

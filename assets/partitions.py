@@ -1,0 +1,12 @@
+"""Partition definitions: months of ratings, shards of pair recommendations."""
+
+import dagster as dg
+
+from checks.schemas import FIRST_MONTH
+from warehouse.model_tables import SHARDS
+
+months = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, timezone="UTC", end_offset=1)
+"""Months of `rated_at` (UTC), the present one included."""
+
+shards = dg.StaticPartitionsDefinition([str(shard) for shard in range(SHARDS)])
+"""Shards of the pairs by the pair's smaller movie_id."""

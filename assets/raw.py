@@ -1,0 +1,265 @@
+"""The raw group: what came in, as it came in, checked row by row at the door.
+
+Two ways in: a whole source (`source_files` and the tables loaded with it, in one transaction) and files of new ratings
+(`rating_files`). `ratings` is partitioned by month; both ways in report the months they changed, and one month can be
+made anew alone.
+"""
+
+from collections.abc import Iterator
+from datetime import date
+from pathlib import Path
+
+import dagster as dg
+from pydantic import Field
+
+from assets.common import OWNERS, Stopwatch, result, table_metadata
+from assets.partitions import months
+from checks.door import row_rules
+from recommender.parameters import ModelParameters
+from warehouse.database import Warehouse
+from warehouse.imports import import_ratings_file, import_source
+from warehouse.manifests import SourceManifest, read_manifest
+from warehouse.raw_tables import (
+    add_rating_file,
+    current_source,
+    load_genome,
+    load_months,
+    load_source,
+    next_month,
+    rated_months,
+    refuse_other_source,
+    require_source,
+)
+from warehouse.sources import resolve_source
+from warehouse.versions import table_notes, table_version
+
+RATINGS = dg.AssetKey(["raw", "ratings"])
+
+
+class SourceConfig(dg.Config):
+    """Which source to load."""
+
+    source: str = Field(
+        default="",
+        description="sample, a folder, a zip, a URL or a known name such as ml-latest; empty: the one the home holds.",
+    )
+    replace_source: bool = Field(default=False, description="Swap all raw tables if the home holds another source.")
+
+
+class RatingFilesConfig(dg.Config):
+    """Which files of ratings to take in."""
+
+    files: list[str] = Field(default=[], description="CSV or Parquet files; empty: all files in the landing folder.")
+
+
+def _spec(table: str, description: str, deps: list[list[str]], kinds: set[str]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        ["raw", table],
+        deps=deps,
+        description=description,
+        group_name="raw",
+        kinds=kinds,
+        owners=OWNERS,
+        code_version="1",
+    )
+
+
+SOURCE_PREVIEWS = {
+    "source_files": "FROM raw.source_files",
+    "movies": "FROM raw.movies LIMIT 8",
+    "rejected_rows": "SELECT source, reason, count(*) AS row_count FROM raw.rejected_rows GROUP BY ALL ORDER BY ALL",
+}
+
+
+@dg.multi_asset(
+    name="source_tables",
+    specs=[
+        _spec(
+            "source_files", "Files of the source: one row per file, with size, sha256 and rows.", [], {"csv", "parquet"}
+        ),
+        _spec(
+            "movies",
+            "Films of the source: one row per film, year parsed from the title. Replaced whole with the source.",
+            [["raw", "source_files"]],
+            {"duckdb"},
+        ),
+        _spec(
+            "rejected_rows",
+            "Input rows that were turned away: one row each, with file, line, raw text and reason. Nothing is lost.",
+            [["raw", "source_files"]],
+            {"duckdb"},
+        ),
+    ],
+)
+def source_tables(
+    context: dg.AssetExecutionContext,
+    config: SourceConfig,
+    parameters: dg.ResourceParam[ModelParameters],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> Iterator[dg.MaterializeResult]:
+    """Import a source once to Parquet and swap all raw tables for it, ratings and genome included.
+
+    The source the home holds already is left as it is, files of ratings taken in since included; `replace_source` loads
+    it anew without them.
+    """
+    watch = Stopwatch()
+    manifest = _imported(config, warehouse)
+    held = current_source(warehouse.con)
+    changed = config.replace_source or held is None or held["fingerprint"] != manifest.fingerprint
+    if not config.replace_source:
+        refuse_other_source(warehouse.con, manifest)
+    if changed:
+        with warehouse.transaction() as con:
+            load_source(con, warehouse.home, manifest, parameters.genome_source)
+        _report_months(context, warehouse, rated_months(warehouse.con))
+    for table, preview in SOURCE_PREVIEWS.items():
+        metadata = table_metadata(warehouse.con, f"raw.{table}", preview)
+        if table == "source_files":
+            metadata |= {"origin": manifest.origin, "fingerprint": manifest.fingerprint}
+        found = result(watch, metadata, version=table_version(warehouse.con, f"raw.{table}"), changed=changed)
+        yield found._replace(asset_key=dg.AssetKey(["raw", table]))
+
+
+def _imported(config: SourceConfig, warehouse: Warehouse) -> SourceManifest:
+    """Import the source named, or find the import of the one the home holds."""
+    if not config.source:
+        held = require_source(warehouse.con)
+        return read_manifest(warehouse.home.source_folder(held["fingerprint"]))
+    local = resolve_source(config.source, warehouse.home.sources)
+    return import_source(local, warehouse.home.sources, row_rules())
+
+
+def _report_months(context: dg.AssetExecutionContext, warehouse: Warehouse, changed: list[date]) -> None:
+    """Tell Dagster which months of ratings this step has made."""
+    facts = {
+        month: (count, mark)
+        for month, count, mark in warehouse.con.execute(
+            "SELECT month, ratings, fingerprint FROM raw.rating_months"
+        ).fetchall()
+    }
+    for month in changed:
+        count, mark = facts.get(month, (0, ""))
+        context.log_event(
+            dg.AssetMaterialization(
+                RATINGS,
+                partition=month.isoformat(),
+                metadata={"dagster/partition_row_count": count, "fingerprint": mark},
+            )
+        )
+
+
+@dg.asset(
+    key=["raw", "rating_files"],
+    group_name="raw",
+    kinds={"csv", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+    deps=[["raw", "source_files"]],
+)
+def rating_files(
+    context: dg.AssetExecutionContext, config: RatingFilesConfig, warehouse: dg.ResourceParam[Warehouse]
+) -> dg.MaterializeResult:
+    """Files of new ratings taken in since the source was loaded: one row per file, each content exactly once."""
+    watch = Stopwatch()
+    source = require_source(warehouse.con)
+    movies = warehouse.home.source_folder(source["fingerprint"]) / "movies.parquet"
+    paths = [Path(file) for file in config.files] or landed_files(warehouse.home.landing)
+    manifests = [import_ratings_file(path, warehouse.home.sources, row_rules(), movies) for path in paths]
+    changed: set[date] = set()
+    taken = []
+    for manifest in manifests:
+        known = warehouse.con.execute(
+            "SELECT 1 FROM raw.rating_files WHERE fingerprint = ?", [manifest.fingerprint]
+        ).fetchone()
+        with warehouse.transaction() as con:
+            changed.update(add_rating_file(con, warehouse.home, manifest))
+        (file,) = manifest.files
+        taken.append(
+            {
+                "file": file.name,
+                "fingerprint": manifest.fingerprint,
+                "known": known is not None,
+                "accepted": file.accepted,
+                "rejected": file.rejected,
+                "reasons": file.rejected_by_reason,
+            }
+        )
+    _report_months(context, warehouse, sorted(changed))
+    metadata = table_metadata(
+        warehouse.con, "raw.rating_files", "FROM raw.rating_files ORDER BY ingested_at DESC LIMIT 8"
+    )
+    metadata |= {"files": taken, "months": [month.isoformat() for month in sorted(changed)]}
+    return result(watch, metadata, version=table_version(warehouse.con, "raw.rating_files"), changed=bool(changed))
+
+
+def landed_files(landing: Path) -> list[Path]:
+    """Files waiting in the landing folder, by name; hidden and temporary ones are still being written."""
+    return sorted(
+        path
+        for path in landing.glob("*")
+        if path.is_file() and path.suffix in {".csv", ".parquet"} and path.name[0] != "."
+    )
+
+
+@dg.asset(
+    key=["raw", "ratings"],
+    group_name="raw",
+    kinds={"duckdb"},
+    owners=OWNERS,
+    code_version="1",
+    partitions_def=months,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[["raw", "source_files"], ["raw", "rating_files"], ["raw", "movies"]],
+)
+def ratings(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
+    """Latest rating per user and film, partitioned by month of `rated_at` (UTC). A month is made anew by itself."""
+    watch = Stopwatch()
+    span = context.partition_key_range
+    first, after = date.fromisoformat(span.start), next_month(date.fromisoformat(span.end))
+    with warehouse.transaction() as con:
+        count = load_months(con, warehouse.home, first, after)
+    metadata = table_metadata(
+        warehouse.con,
+        "raw.ratings",
+        "SELECT rating, count(*) AS ratings FROM raw.ratings GROUP BY 1 ORDER BY 1",
+    )
+    return result(watch, metadata | {"dagster/partition_row_count": count})
+
+
+@dg.multi_asset(
+    name="genome_tables",
+    specs=[
+        _spec(
+            "genome_tags",
+            "Tags of the genome: one row per tag; its id is its place in every film's vector.",
+            [["raw", "source_files"], ["raw", "movies"]],
+            {"duckdb"},
+        ),
+        _spec(
+            "genome",
+            "Film vectors: one row per film, relevance of each tag on [0, 1], from genome scores or derived from tags "
+            "and genres. Replaced whole.",
+            [["raw", "genome_tags"]],
+            {"duckdb"},
+        ),
+    ],
+)
+def genome_tables(
+    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
+) -> Iterator[dg.MaterializeResult]:
+    """Load the genome again if the source or the choice of genome_source has changed."""
+    watch = Stopwatch()
+    with warehouse.transaction() as con:
+        changed = load_genome(con, warehouse.home, parameters.genome_source)
+    con = warehouse.con
+    for table, preview in {
+        "genome_tags": "FROM raw.genome_tags ORDER BY tag_id LIMIT 8",
+        "genome": "SELECT title, list_max(relevance::FLOAT[]) AS highest, list_sum(relevance::FLOAT[]) AS total "
+        "FROM raw.genome JOIN raw.movies USING (movie_id) ORDER BY movie_id LIMIT 8",
+    }.items():
+        metadata = table_metadata(con, f"raw.{table}", preview) | dict(table_notes(con, "raw.genome"))
+        found = result(watch, metadata, version=table_version(con, f"raw.{table}"), changed=changed)
+        yield found._replace(asset_key=dg.AssetKey(["raw", table]))
+
+
+ASSETS = [source_tables, rating_files, ratings, genome_tables]

@@ -1,0 +1,154 @@
+"""The published group: write, audit, publish. A release is staged with its checks, goes live, and retires."""
+
+import dagster as dg
+from pydantic import Field
+
+from assets.common import OWNERS, Stopwatch, markdown_table, result
+from checks.release import RELEASE_CHECKS, REQUIRED_CHECKS, audit_release
+from recommender.parameters import ModelParameters
+from warehouse.check_results import CheckResult
+from warehouse.database import Warehouse
+from warehouse.published import example_pairs, open_release
+from warehouse.releases import (
+    acting_user,
+    describe_next,
+    live_release,
+    promote,
+    retire,
+    same_content,
+    stage_release,
+    was_rolled_back,
+)
+
+STAGED = dg.AssetKey(["published", "staged_release"])
+
+
+class RetentionConfig(dg.Config):
+    """How much is kept."""
+
+    keep: int = Field(default=24, ge=1, description="Newest releases to keep, besides the live one and the challenger.")
+
+
+def _check_result(outcome: CheckResult) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        asset_key=STAGED,
+        check_name=outcome.check_name,
+        passed=outcome.passed,
+        severity=dg.AssetCheckSeverity.ERROR if outcome.severity == "error" else dg.AssetCheckSeverity.WARN,
+        description=outcome.description,
+        metadata={"value": outcome.value, "threshold": outcome.threshold},
+    )
+
+
+@dg.asset(
+    key=STAGED,
+    group_name="published",
+    kinds={"duckdb"},
+    owners=OWNERS,
+    code_version="1",
+    deps=[
+        ["recs", "pair_recommendations"], ["recs", "signup_movies"], ["raw", "ratings"], ["raw", "movies"],
+        ["raw", "genome"], ["model", "annoy_indexes"],
+    ],
+    check_specs=[
+        dg.AssetCheckSpec(
+            check.name, asset=STAGED, description=check.description, blocking=check.severity == "error"
+        )
+        for check in RELEASE_CHECKS
+    ],
+)  # fmt: skip
+def staged_release(
+    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.MaterializeResult:
+    """A complete release beside the live one: database file and serving pack, checked, read by nobody yet."""
+    watch = Stopwatch()
+    staged = stage_release(warehouse, parameters, audit_release)
+    with open_release(warehouse.home, staged.release) as con:
+        preview = markdown_table(con, "SELECT check_name, passed, value, description FROM checks", rows=100)
+        facts = markdown_table(con, "SELECT * EXCLUDE (parameters, row_counts) FROM release")
+    path = warehouse.home.release_file(staged.release)
+    metadata = {
+        "release": staged.release,
+        "file": dg.MetadataValue.path(str(path)),
+        "megabytes": round(path.stat().st_size / 1e6, 3),
+        "checks": preview,
+        "lineage": facts,
+    }
+    found = result(watch, metadata, version=staged.release, changed=not staged.reused)
+    return found._replace(check_results=[_check_result(outcome) for outcome in staged.results])
+
+
+@dg.asset(
+    key=["published", "live_release"],
+    group_name="published",
+    kinds={"duckdb"},
+    owners=OWNERS,
+    code_version="1",
+    deps=[STAGED],
+)
+def live_release_asset(
+    context: dg.AssetExecutionContext,
+    parameters: dg.ResourceParam[ModelParameters],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.MaterializeResult:
+    """The release everybody reads, behind `published/current.duckdb`. Refuses what has not passed its checks."""
+    watch = Stopwatch()
+    release = _release_to_promote(warehouse, parameters)
+    reason = was_rolled_back(warehouse.con, release)
+    promoted = False
+    if reason is not None:
+        context.log.warning(
+            f"{release} was rolled back ({reason}) and its inputs have not changed since; it stays where it is. "
+            f"To bring it back: marquee promote {release}"
+        )
+    else:
+        promoted = promote(
+            warehouse, release, REQUIRED_CHECKS, who=acting_user(), why=f"run {context.run_id} of {context.job_name}"
+        )
+    live = live_release(warehouse.home)
+    with open_release(warehouse.home) as con:
+        metadata = {
+            "release": live,
+            "file": dg.MetadataValue.path(str(warehouse.home.current)),
+            "examples": dg.MetadataValue.json(example_pairs(con)),
+        }
+    return result(watch, metadata, version=live, changed=promoted)
+
+
+def _release_to_promote(warehouse: Warehouse, parameters: ModelParameters) -> str:
+    """The staged release made from the tables as they are now."""
+    release = same_content(warehouse, describe_next(warehouse.con, parameters)["content_hash"], passed_only=False)
+    if release is None:
+        raise dg.Failure(
+            "no release is staged for the tables as they are now; materialize published/staged_release first",
+            allow_retries=False,
+        )
+    return release
+
+
+@dg.asset(
+    key=["published", "retired_releases"],
+    group_name="published",
+    kinds={"duckdb"},
+    owners=OWNERS,
+    code_version="1",
+    deps=[["published", "live_release"]],
+)
+def retired_releases(
+    context: dg.AssetExecutionContext, config: RetentionConfig, warehouse: dg.ResourceParam[Warehouse]
+) -> dg.MaterializeResult:
+    """Releases and models deleted by retention; never the live one, the challenger, or a model one of them needs."""
+    watch = Stopwatch()
+    gone = retire(
+        warehouse, config.keep, who=acting_user(), why=f"retention: newest {config.keep} kept, run {context.run_id}"
+    )
+    metadata = {
+        "releases": gone.releases,
+        "models": gone.models,
+        "megabytes_freed": round(gone.bytes / 1e6, 3),
+        "kept": config.keep,
+    }
+    return result(watch, metadata, changed=bool(gone.releases or gone.models))
+
+
+ASSETS = [staged_release, live_release_asset, retired_releases]

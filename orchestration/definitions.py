@@ -1,0 +1,37 @@
+"""The code location: assets, checks, jobs, schedules and resources, put together.
+
+`build_defs` returns fresh Definitions each time, so that tests swap parts instead of patching globals.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from assets import model, raw, recommendations, releases
+from orchestration.jobs import JOBS
+from orchestration.progress import progress_logger
+from orchestration.resources import ParametersResource, WarehouseResource
+from orchestration.schedules import SCHEDULES
+
+
+def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
+    """Make the Definitions of the platform.
+
+    Parameters
+    ----------
+    resources : mapping, optional
+        Replacements for the default resources, by name.
+    """
+    return dg.Definitions(
+        assets=[*raw.ASSETS, *model.ASSETS, *recommendations.ASSETS, *releases.ASSETS],
+        jobs=JOBS,
+        schedules=SCHEDULES,
+        resources={"parameters": ParametersResource(), "warehouse": WarehouseResource(), **(resources or {})},
+        loggers={"console": dg.colored_console_logger, "progress": progress_logger},
+        # A process per step would cost seconds each and could not share the arrays read from the database.
+        executor=dg.in_process_executor,
+    )
+
+
+defs = build_defs()

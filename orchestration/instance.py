@@ -1,0 +1,141 @@
+"""The Dagster instance of a home, and runs in this process against it.
+
+Belongs here: preparing `DAGSTER_HOME`, launching a job without a daemon, and reading what came of it. Does not belong
+here: which jobs there are, or how the outcome is worded for people (`orchestration.cli`).
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from orchestration.definitions import build_defs
+from recommender.parameters import ModelParameters
+from warehouse.home import HOME_VARIABLE, Home
+
+SHIPPED_CONFIG = Path(__file__).parent / "dagster.yaml"
+
+
+def prepare_instance(home: Home) -> dg.DagsterInstance:
+    """Open the Dagster instance of a home, giving it the shipped configuration where it has none."""
+    home.create()
+    config = home.dagster / "dagster.yaml"
+    if not config.exists():
+        shutil.copyfile(SHIPPED_CONFIG, config)
+    os.environ["DAGSTER_HOME"] = str(home.dagster)
+    os.environ[HOME_VARIABLE] = str(home.root)
+    return dg.DagsterInstance.get()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run.
+
+    Attributes
+    ----------
+    success : bool
+    run_id : str
+    metadata : dict
+        Plain metadata values by asset (``schema/table``), of the last materialization of each.
+    failed_checks : list of str
+        Names of the failed checks of severity error; `warnings` those of severity warn.
+    errors : list of str
+        What went wrong, one line per failed step.
+    """
+
+    success: bool
+    run_id: str
+    metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failed_checks: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+def execute(
+    home: Home,
+    job: str,
+    parameters: ModelParameters,
+    *,
+    ops: Mapping[str, Any] | None = None,
+    tags: Mapping[str, str] | None = None,
+    partition: str | None = None,
+) -> Outcome:
+    """Run a job in this process, recorded in the home's instance so that the UI shows it.
+
+    Parameters
+    ----------
+    home : Home
+    job : str
+        Name of the job.
+    parameters : ModelParameters
+    ops : mapping, optional
+        Configuration by op.
+    tags : mapping, optional
+        Run tags.
+    partition : str, optional
+        Partition key.
+
+    Returns
+    -------
+    Outcome
+    """
+    config = {
+        "resources": {
+            "parameters": {"config": parameters.model_dump()},
+            "warehouse": {"config": {"home": str(home.root)}},
+        },
+        "ops": {name: {"config": dict(values)} for name, values in (ops or {}).items()},
+        "loggers": {"progress": {}},
+    }
+    with prepare_instance(home) as instance:
+        result = (
+            build_defs()
+            .resolve_job_def(job)
+            .execute_in_process(
+                run_config=config,
+                instance=instance,
+                tags=dict(tags or {}),
+                partition_key=partition,
+                raise_on_error=False,
+            )
+        )
+    return _outcome(result)
+
+
+def _outcome(result: dg.ExecuteInProcessResult) -> Outcome:
+    outcome = Outcome(result.success, result.run_id)
+    for event in result.all_events:
+        if event.is_step_materialization:
+            materialization = event.step_materialization_data.materialization
+            if materialization.partition is None or materialization.metadata.get("seconds") is not None:
+                outcome.metadata[materialization.asset_key.to_user_string()] = {
+                    key: value.value for key, value in materialization.metadata.items()
+                }
+        elif event.event_type_value == "ASSET_CHECK_EVALUATION":
+            evaluation = event.asset_check_evaluation_data
+            if not evaluation.passed:
+                failed = (
+                    outcome.failed_checks if evaluation.severity == dg.AssetCheckSeverity.ERROR else outcome.warnings
+                )
+                failed.append(evaluation.check_name)
+        elif event.is_step_failure:
+            outcome.errors.append(_reason(event.step_failure_data.error))
+        elif event.is_failure and not outcome.errors:
+            data = event.job_failure_data
+            outcome.errors.append(_reason(data.error) if data and data.error else event.message or "the run failed")
+    return outcome
+
+
+def _reason(error: Any) -> str:
+    """The innermost cause, in one line, without Dagster's wrapping."""
+    while error is not None and error.cause is not None:
+        error = error.cause
+    if error is None:
+        return "the step failed without an error message"
+    text = str(error.message).strip()
+    name, _, rest = text.partition(": ")
+    return rest.strip() if (rest and name.isidentifier()) or "." in name else text

@@ -1,0 +1,36 @@
+"""Jobs: which assets are made together. Schedules and sensors launch them, so do the command line and the UI."""
+
+import dagster as dg
+
+IMPORTED = dg.AssetSelection.assets(["raw", "source_files"], ["raw", "movies"], ["raw", "rejected_rows"])
+LIKES = dg.AssetSelection.assets(["model", "likes"], ["model", "film_likes"])
+GENOME = dg.AssetSelection.assets(["raw", "genome_tags"], ["raw", "genome"])
+RECOMMENDED = dg.AssetSelection.groups("recs", "published")
+
+import_source = dg.define_asset_job(
+    "import_source",
+    selection=IMPORTED,
+    description="Load a source: swaps all raw tables in one transaction.",
+)
+ingest_ratings = dg.define_asset_job(
+    "ingest_ratings",
+    selection=dg.AssetSelection.assets(["raw", "rating_files"]) | LIKES,
+    description="Take in files of new ratings: the months they touch, and the likes that follow.",
+)
+reload_ratings = dg.define_asset_job(
+    "reload_ratings",
+    selection=dg.AssetSelection.assets(["raw", "ratings"]),
+    description="Make one month of ratings, or a range of months, anew from everything that came in.",
+)
+refresh_recommendations = dg.define_asset_job(
+    "refresh_recommendations",
+    selection=LIKES | RECOMMENDED,
+    description="Recommend from the likes as they are now: all pairs, staged, checked, live. Hourly.",
+)
+retrain_model = dg.define_asset_job(
+    "retrain_model",
+    selection=GENOME | dg.AssetSelection.groups("model") | RECOMMENDED,
+    description="Genome, likes, user vectors and Annoy index anew, then a refresh. Nightly.",
+)
+
+JOBS = [import_source, ingest_ratings, reload_ratings, refresh_recommendations, retrain_model]

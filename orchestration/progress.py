@@ -1,0 +1,45 @@
+"""Progress on stderr: a line per asset made, check failed or warning given; everything else is in the UI.
+
+Belongs here: the logger that the command line's runs use. Output on stdout belongs to the commands themselves.
+"""
+
+import logging
+import sys
+
+import dagster as dg
+
+
+class _OneLine(logging.Handler):
+    """Prints the few events a person waiting for a run wants to see."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a materialization, a failed check, or a message of ours."""
+        meta = getattr(record, "dagster_meta", {})
+        event = meta.get("dagster_event")
+        if event is None:
+            if record.levelno >= logging.INFO:
+                self._say(meta.get("orig_message") or record.getMessage())
+        elif event.is_step_materialization:
+            made = event.step_materialization_data.materialization
+            values = {key: value.value for key, value in made.metadata.items()}
+            if ("seconds" in values and made.partition in (None, "0")) or (
+                values.get("seconds") and made.partition is None
+            ):
+                rows = values.get("dagster/row_count")
+                what = "unchanged" if values.get("unchanged") else f"{rows:,} rows" if rows is not None else "done"
+                self._say(f"{made.asset_key.to_user_string():<30} {what:>20} {values['seconds']:8.1f} s")
+        elif event.event_type_value == "ASSET_CHECK_EVALUATION" and not event.asset_check_evaluation_data.passed:
+            found = event.asset_check_evaluation_data
+            self._say(f"check {found.check_name} failed: {found.description or ''}")
+
+    @staticmethod
+    def _say(text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+@dg.logger({}, description="One line per asset on stderr.")
+def progress_logger(context: dg.InitLoggerContext) -> logging.Logger:
+    """Make the logger of a run."""
+    logger = logging.Logger("marquee", level=logging.DEBUG)
+    logger.addHandler(_OneLine())
+    return logger

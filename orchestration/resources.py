@@ -1,0 +1,60 @@
+"""Dagster resources: the home, the model's parameters and the working database.
+
+Belongs here: how a run gets at them. The parameters resource is made from `recommender.parameters`, so that every
+parameter appears in the Launchpad with its description and default, and is declared once.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+from pydantic import Field, create_model
+
+from recommender.parameters import ModelParameters, make_parameters
+from warehouse.database import WAIT_SECONDS, Warehouse, open_warehouse
+from warehouse.home import Home
+from warehouse.releases import repair
+
+
+class _ParametersBase(dg.ConfigurableResource):
+    """The model's parameters, validated as a whole when a run starts."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> ModelParameters:
+        """Build the immutable value object the assets receive."""
+        return make_parameters(settings={name: getattr(self, name) for name in ModelParameters.model_fields})
+
+
+def _plain_field(name: str) -> tuple[type, Any]:
+    """Field of a Dagster config: a plain type; `make_parameters` enforces ranges and choices, and words the error."""
+    field = ModelParameters.model_fields[name]
+    kind = type(field.default)
+    return kind, Field(default=field.default, description=field.description)
+
+
+ParametersResource: type[dg.ConfigurableResource] = create_model(  # type: ignore[call-overload]
+    "ParametersResource",
+    __base__=_ParametersBase,
+    **{name: _plain_field(name) for name in ModelParameters.model_fields},
+)
+"""Resource with one field per model parameter; hands the assets a `ModelParameters`."""
+
+
+class WarehouseResource(dg.ConfigurableResource):
+    """The working database, open for the duration of a run under the writer's lock."""
+
+    home: str = Field(default="", description="Folder of the installation; empty: MARQUEE_HOME, else ./var.")
+    wait_seconds: float = Field(default=WAIT_SECONDS, description="How long to wait for another writer.")
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Warehouse]:
+        """Open the database, waiting for other writers, and mend what a writer that died left behind."""
+        log = context.log
+        run = context.run
+        purpose = f"{run.job_name} (run {run.run_id[:8]})" if run else "a Dagster run"
+        notify = log.info if log else None
+        with open_warehouse(Home.find(self.home), purpose, wait_seconds=self.wait_seconds, notify=notify) as warehouse:
+            for line in repair(warehouse):
+                if log:
+                    log.warning(f"repaired: {line}")
+            yield warehouse

@@ -1,0 +1,72 @@
+"""The graph: every asset describes itself, and a change to assets, jobs or schedules shows in a diff."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from orchestration.definitions import build_defs
+from tests.command import ROOT
+
+SNAPSHOT = Path(__file__).parent / "graph.json"
+
+
+@pytest.fixture(scope="module")
+def specs() -> list[dg.AssetSpec]:
+    return list(build_defs().resolve_all_asset_specs())
+
+
+def test_every_asset_explains_itself(specs: list[dg.AssetSpec]) -> None:
+    assert specs
+    for spec in specs:
+        name = spec.key.to_user_string()
+        assert len(spec.key.path) == 2, f"{name}: the key is [schema, table]"
+        assert spec.group_name == spec.key.path[0], f"{name}: the group is the schema"
+        assert spec.kinds, f"{name} has no kinds"
+        assert spec.owners, f"{name} has no owner"
+        assert spec.code_version, f"{name} has no code version"
+        assert spec.description, f"{name} has no description"
+        assert len(spec.description) > 40, f"{name} has no description worth the name"
+
+
+def test_graph_is_as_recorded(specs: list[dg.AssetSpec]) -> None:
+    """Recreate with: python -m tests.orchestration.test_definitions"""
+    assert snapshot(specs) == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
+
+
+def snapshot(specs: list[dg.AssetSpec]) -> dict[str, object]:
+    """Assets with what they depend on, jobs with what they make, schedules with their cron lines."""
+    defs = build_defs()
+    repository = defs.get_repository_def()
+    return {
+        "assets": {
+            spec.key.to_user_string(): sorted(dep.asset_key.to_user_string() for dep in spec.deps)
+            for spec in sorted(specs, key=lambda spec: spec.key)
+        },
+        "jobs": {
+            job.name: sorted(key.to_user_string() for key in job.asset_layer.selected_asset_keys)
+            for job in sorted(repository.get_all_jobs(), key=lambda job: job.name)
+            if not job.name.startswith("__")
+        },
+        "schedules": {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs},
+        "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
+    }
+
+
+def test_definitions_validate() -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "dagster"), "definitions", "validate", "-w", "workspace.yaml"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+if __name__ == "__main__":
+    text = json.dumps(snapshot(list(build_defs().resolve_all_asset_specs())), indent=2)
+    SNAPSHOT.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,107 @@
+"""The working database: one connection of one writing process, opened under the writer's lock.
+
+Belongs here: opening, configuring, transactions, closing. Does not belong here: what the tables mean (`raw_tables`,
+`model_tables`, `releases`) or reading by consumers, who never open this file.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import duckdb
+
+from warehouse.home import Home
+from warehouse.tables import create_statements
+from warehouse.writer_lock import writer_lock
+
+WAIT_SECONDS = 900.0
+"""How long a writer waits for another one before it gives up and names it: longer than a full retrain takes."""
+
+MEMORY_LIMIT = "2500MB"
+"""DuckDB spills to the home's scratch folder beyond this; leaves room for numpy beside it in a 5 GB run."""
+
+
+class Warehouse:
+    """An open working database. Made by `open_warehouse`; used by one thread at a time.
+
+    Attributes
+    ----------
+    home : Home
+    con : duckdb.DuckDBPyConnection
+    """
+
+    def __init__(self, home: Home, con: duckdb.DuckDBPyConnection) -> None:
+        self.home = home
+        self.con = con
+        self.kept: dict[str, tuple[str, object]] = {}
+        """Large arrays read from tables, by name, each with the version of the tables they were read from."""
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Run the block as one transaction: all of it is committed, or, on any error, none of it."""
+        self.con.execute("BEGIN TRANSACTION")
+        try:
+            yield self.con
+        except BaseException:
+            self.con.execute("ROLLBACK")
+            raise
+        self.con.execute("COMMIT")
+
+    def keep(self, name: str, version: str, read: Callable[[], object]) -> object:
+        """Return what `read` returned for this version the last time, or read it now; one version is kept."""
+        known = self.kept.get(name)
+        if known is None or known[0] != version:
+            self.kept.pop(name, None)
+            known = (version, read())
+            self.kept[name] = known
+        return known[1]
+
+
+def connect(path: Path, home: Home, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file with the limits of this platform; ``SET TimeZone`` keeps times in UTC."""
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": MEMORY_LIMIT,
+        "temp_directory": str(home.scratch),
+        "preserve_insertion_order": "true",
+        "threads": str(os.cpu_count() or 1),
+    }
+    return duckdb.connect(str(path), read_only=read_only, config=config)
+
+
+@contextmanager
+def open_warehouse(
+    home: Home, purpose: str, *, wait_seconds: float = WAIT_SECONDS, notify: Callable[[str], None] | None = None
+) -> Iterator[Warehouse]:
+    """Open the working database for writing, waiting for other writers.
+
+    Parameters
+    ----------
+    home : Home
+    purpose : str
+        What for; shown to processes that have to wait.
+    wait_seconds : float
+        Longest wait for another writer.
+    notify : callable, optional
+        Receives a message if there is a wait.
+
+    Yields
+    ------
+    Warehouse
+
+    Raises
+    ------
+    WriterBusyError
+        If another process goes on writing for longer than that.
+    """
+    home.create()
+    with ExitStack() as stack:
+        stack.enter_context(writer_lock(home.writer_lock, purpose, wait_seconds=wait_seconds, notify=notify))
+        shutil.rmtree(home.scratch, ignore_errors=True)
+        home.scratch.mkdir(exist_ok=True)
+        con = connect(home.warehouse, home)
+        stack.callback(con.close)
+        for statement in create_statements():
+            con.execute(statement)
+        yield Warehouse(home, con)

@@ -1,0 +1,158 @@
+"""Reading of published releases, the way every consumer may: read-only, never the working database.
+
+Belongs here: finding and opening a release, and the few questions the command line asks of one. Does not belong here:
+the HTTP service's state (`serving`) or anything that writes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from warehouse.home import Home
+
+
+class NoReleaseError(ValueError):
+    """There is no such release, or none is live yet; the message says what to do."""
+
+
+def release_path(home: Home, release: str | None = None) -> Path:
+    """Path of a release's own file; of the live one by default, with the symlink resolved.
+
+    Long-lived readers must open this path, not the symlink: a process that has opened a path keeps what it found there.
+
+    Raises
+    ------
+    NoReleaseError
+    """
+    if release is None:
+        if not home.current.exists():
+            raise NoReleaseError(f"nothing is live in {home.root} yet; make a release with: marquee run")
+        return home.current.resolve()
+    path = home.release_file(release)
+    if not path.exists():
+        raise NoReleaseError(f"there is no release {release} in {home.published}; see: marquee releases")
+    return path
+
+
+@contextmanager
+def open_release(home: Home, release: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a release read-only; the live one by default.
+
+    Raises
+    ------
+    NoReleaseError
+    """
+    con = duckdb.connect(str(release_path(home, release)), read_only=True)
+    try:
+        yield con
+    finally:
+        con.close()
+
+
+def example_pairs(con: duckdb.DuckDBPyConnection, count: int = 3) -> list[dict[str, Any]]:
+    """Pairs of well-known films with their first recommendations, titles included: something to look at.
+
+    The most liked film with the second, the third with the fourth, and so on.
+    """
+    titles = con.execute(
+        "SELECT s.movie_id, title FROM signup_movies s JOIN movies USING (movie_id) ORDER BY position LIMIT ?",
+        [2 * count],
+    ).fetchall()
+    examples = []
+    for first, second in zip(titles[::2], titles[1::2], strict=False):
+        found = con.execute("SELECT title, votes FROM recommend_pair(?, ?) LIMIT 3", [first[0], second[0]]).fetchall()
+        examples.append(
+            {
+                "pair": [{"movie_id": film[0], "title": film[1]} for film in (first, second)],
+                "recommendations": [{"title": title, "votes": votes} for title, votes in found],
+            }
+        )
+    return examples
+
+
+def compare_releases(home: Home, release_a: str, release_b: str, examples: int = 10) -> dict[str, Any]:
+    """What changes for users between two releases.
+
+    Parameters
+    ----------
+    home : Home
+    release_a, release_b : str
+        The older and the newer one, say.
+    examples : int
+        How many changed pairs to spell out.
+
+    Returns
+    -------
+    dict
+        ``releases`` (the two lineage rows), ``pairs`` (in both, only in one, changed), ``mean_overlap`` (Jaccard of
+        the recommended films over the pairs in both), ``examples``.
+    """
+    path_a, path_b = release_path(home, release_a), release_path(home, release_b)
+    con = duckdb.connect()
+    try:
+        for name, path in (("a", path_a), ("b", path_b)):
+            quoted = str(path).replace("'", "''")
+            con.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
+        con.execute(
+            """
+            CREATE TEMP TABLE compared AS
+            WITH lists AS (
+                SELECT 'a' AS side, movie_a, movie_b, list(movie_id ORDER BY rank) AS films
+                FROM a.pair_recommendations GROUP BY ALL
+                UNION ALL
+                SELECT 'b', movie_a, movie_b, list(movie_id ORDER BY rank) FROM b.pair_recommendations GROUP BY ALL
+            )
+            SELECT movie_a, movie_b,
+                any_value(films) FILTER (side = 'a') AS films_a, any_value(films) FILTER (side = 'b') AS films_b
+            FROM lists GROUP BY movie_a, movie_b
+            """
+        )
+        counts = con.execute(
+            """
+            SELECT
+                count(*) FILTER (films_a IS NOT NULL AND films_b IS NOT NULL) AS in_both,
+                count(*) FILTER (films_b IS NULL) AS only_a,
+                count(*) FILTER (films_a IS NULL) AS only_b,
+                count(*) FILTER (films_a <> films_b) AS changed,
+                avg(len(list_intersect(films_a, films_b)) / len(list_distinct(films_a || films_b)))
+                    FILTER (films_a IS NOT NULL AND films_b IS NOT NULL) AS mean_overlap
+            FROM compared
+            """
+        ).fetchone()
+        assert counts is not None
+        changed = con.execute(
+            """
+            SELECT movie_a, movie_b, films_a, films_b FROM compared WHERE films_a <> films_b
+            ORDER BY len(list_intersect(films_a, films_b)), movie_a, movie_b LIMIT ?
+            """,
+            [examples],
+        ).fetchall()
+        titles = dict(
+            con.execute("SELECT movie_id, title FROM a.movies UNION SELECT movie_id, title FROM b.movies").fetchall()
+        )
+        lineage = [_first_row(con, f"SELECT * FROM {side}.release") for side in ("a", "b")]
+    finally:
+        con.close()
+    return {
+        "releases": lineage,
+        "pairs": dict(zip(("in_both", "only_a", "only_b", "changed"), counts[:4], strict=True)),
+        "mean_overlap": counts[4],
+        "examples": [
+            {
+                "pair": [titles.get(row[0]), titles.get(row[1])],
+                "a": [titles.get(film) for film in row[2]],
+                "b": [titles.get(film) for film in row[3]],
+            }
+            for row in changed
+        ],
+    }
+
+
+def _first_row(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any]:
+    found = con.execute(query)
+    names = [column[0] for column in found.description or []]
+    row = found.fetchone()
+    return {} if row is None else dict(zip(names, row, strict=True))

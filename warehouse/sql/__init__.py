@@ -1,0 +1,10 @@
+"""SQL statements longer than a few lines, one per file, read by name. Parameters are DuckDB's ``$name``."""
+
+from functools import cache
+from pathlib import Path
+
+
+@cache
+def sql(name: str) -> str:
+    """Text of the statement in ``<name>.sql`` of this folder."""
+    return (Path(__file__).parent / f"{name}.sql").read_text(encoding="utf-8")

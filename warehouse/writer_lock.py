@@ -1,0 +1,105 @@
+"""One writer at a time: an advisory lock on a file of the home, held by a process and named in words.
+
+Belongs here: taking turns. The kernel frees the lock when its process dies, however it dies, so there is nothing to
+repair afterwards. Does not belong here: readers, who open published releases and never meet this lock.
+"""
+
+import fcntl
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+POLL_SECONDS = 0.2
+
+
+class WriterBusyError(RuntimeError):
+    """Another process went on writing for longer than the caller was willing to wait; the message names it."""
+
+
+def holder(path: Path) -> dict[str, str]:
+    """Describe the process that holds (or last held) the lock: pid, purpose, command and since when; else empty."""
+    try:
+        return dict(json.loads(path.read_text() or "{}"))
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds the lock right now."""
+    if not path.exists():
+        return False
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
+def _describe(path: Path) -> str:
+    who = holder(path)
+    if not who:
+        return "another process"
+    return f"process {who.get('pid')} ({who.get('purpose')}, since {who.get('since')})"
+
+
+@contextmanager
+def writer_lock(
+    path: Path, purpose: str, *, wait_seconds: float, notify: Callable[[str], None] | None = None
+) -> Iterator[None]:
+    """Hold the writer's lock for the duration of the block.
+
+    Parameters
+    ----------
+    path : Path
+        The lock file; created if missing, never deleted (deleting it would let two processes hold "the" lock).
+    purpose : str
+        What the holder is doing, for whoever has to wait.
+    wait_seconds : float
+        How long to wait for another writer to finish.
+    notify : callable, optional
+        Called once with a message when there is a wait.
+
+    Raises
+    ------
+    WriterBusyError
+        If the lock is not free in time.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        deadline = time.monotonic() + wait_seconds
+        waiting = False
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    raise WriterBusyError(
+                        f"{_describe(path)} is writing to {path.parent}; waited {wait_seconds:.0f} s. "
+                        "Try again when it has finished."
+                    ) from None
+                if not waiting and notify is not None:
+                    notify(f"waiting for {_describe(path)} to finish writing to {path.parent}")
+                waiting = True
+                time.sleep(POLL_SECONDS)
+        who = {
+            "pid": str(os.getpid()),
+            "purpose": purpose,
+            "command": " ".join(sys.argv),
+            "since": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        file.seek(0)
+        file.truncate()
+        file.write(json.dumps(who))
+        file.flush()
+        try:
+            yield
+        finally:
+            file.truncate(0)
+            fcntl.flock(file, fcntl.LOCK_UN)
