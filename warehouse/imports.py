@@ -71,7 +71,11 @@ def _only_import(sources_dir: Path) -> Iterator[None]:
     sources_dir.mkdir(parents=True, exist_ok=True)
     with (sources_dir / ".lock").open("w") as lock:
         # Released by the system when the process ends, however it ends.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print("waiting for another import into this home", file=sys.stderr, flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         remove_leftovers(sources_dir)
         yield
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import duckdb
@@ -573,6 +574,14 @@ def test_leftovers_of_killed_imports_are_removed(tmp_path: Path):
     (leftover / "import").mkdir(parents=True)
     take(tmp_path)
     assert not leftover.exists()
+
+
+def test_imports_at_the_same_time_take_turns(tmp_path: Path):
+    folder = write_source(tmp_path / "in")
+    with ThreadPoolExecutor(4) as pool:
+        manifests = list(pool.map(lambda _: imported(folder, tmp_path / "sources"), range(4)))
+    assert all(manifest == manifests[0] for manifest in manifests)
+    assert sorted(p.name for p in (tmp_path / "sources").iterdir()) == [".lock", manifests[0].fingerprint]
 
 
 def test_damaged_import_is_made_again(tmp_path: Path):
