@@ -17,5 +17,15 @@ neighbourhood
     ``make_neighbourhood(likes, catalogue, parameters)``
 exact
     ``recommend_pairs(neighbourhood, first_movies=None, threads=None, memory_budget=...) -> PairRecommendations...``;
-    ``joined(chunks) -> PairRecommendations``
+    ``joined(chunks) -> PairRecommendations``; both yield or hold movie_a, movie_b, rank, movie_id, votes (rows) and
+    pair_a, pair_b, neighbours_used, films_found (pairs)
+annoy_index
+    ``build_index(path, neighbourhood) -> facts``; ``open_index(path) -> UserIndex`` with ``.bound_to(neighbourhood) ->
+    BoundIndex``; ``unknown_users(user_ids, neighbourhood)``; ``measure_recall(bound, at, profiles, seed)``;
+    ``recommend_pairs_by_index(bound, first_movies=None) -> PairRecommendations...``
+live
+    ``recommend_list(neighbourhood, movie_ids, count=None, index=None, threads=1) -> ListRecommendations``; raises
+    ``ProfileError``; `index` is a `BoundIndex`, without it the answer is exact
+warm_up
+    ``warm_up()``, ``warm_up_serving()`` (read-only memory maps)
 """

@@ -21,6 +21,9 @@ LANES = 64
 FLOATS = 32
 """Columns of the tables `sum_rows` sums: two AVX-512 or four AVX2 registers."""
 
+DOUBLES = 32
+"""Partial sums of a dot product: enough registers to keep the multipliers busy."""
+
 _VECTOR = ir.VectorType(ir.IntType(16), LANES)
 
 
@@ -149,6 +152,41 @@ def sum_rows(typing_context, table, table_at, rows, low, high, total):  # type: 
             pointer = builder.bitcast(builder.gep(table, [at]), vector.as_pointer())
             builder.store(builder.fadd(builder.load(running), builder.load(pointer, align=4)), running)
         builder.store(builder.load(running), builder.bitcast(total, vector.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return signature, emit
+
+
+@_emitted
+def dot_lanes(typing_context, left, left_at, right, whole, total):  # type: ignore[no-untyped-def]
+    """Store in `total` the sums over k of ``left[left_at + k] * right[k]``, one sum for each k modulo `DOUBLES`.
+
+    Parameters
+    ----------
+    left : float32 array, contiguous, indexed flat
+    left_at : int64
+    right : float64 array, contiguous
+    whole : int64
+        Elements to multiply, a multiple of `DOUBLES`.
+    total : float64 array, shape (DOUBLES,)
+    """
+    signature = types.void(left, types.int64, right, types.int64, total)
+
+    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        left, right, total = (
+            context.make_array(signature.args[n])(context, builder, arguments[n]).data for n in (0, 2, 4)
+        )
+        vector = ir.VectorType(ir.DoubleType(), DOUBLES)
+        singles = ir.VectorType(ir.FloatType(), DOUBLES)
+        running = cgutils.alloca_once_value(builder, ir.Constant(vector, [0.0] * DOUBLES))
+        builder.store(ir.Constant(vector, [0.0] * DOUBLES), running)
+        step, zero = (ir.Constant(ir.IntType(64), n) for n in (DOUBLES, 0))
+        with cgutils.for_range_slice(builder, zero, arguments[3], step) as (k, _):
+            a = builder.bitcast(builder.gep(left, [builder.add(arguments[1], k)]), singles.as_pointer())
+            b = builder.bitcast(builder.gep(right, [k]), vector.as_pointer())
+            product = builder.fmul(builder.fpext(builder.load(a, align=4), vector), builder.load(b, align=8))
+            builder.store(builder.fadd(builder.load(running), product), running)
+        builder.store(builder.load(running), builder.bitcast(total, vector.as_pointer()), align=8)
         return context.get_dummy_value()
 
     return signature, emit

@@ -14,8 +14,9 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recommender.catalogue import Catalogue, positions_of
+from recommender.catalogue import Catalogue
 from recommender.compiled import even_ranges, kernel, run_parallel
+from recommender.lanes import DOUBLES, dot_lanes
 from recommender.neighbourhood import Neighbourhood
 from recommender.ranking import count_votes, first_places, nearest_users
 from recommender.users import encode_profile
@@ -115,13 +116,13 @@ def profile_positions(catalogue: Catalogue, movie_ids: ArrayLike) -> NDArray[np.
     ProfileError
         As `recommend_list`.
     """
-    wanted = np.unique(np.asarray(movie_ids))
+    wanted = np.unique(np.asarray(movie_ids, dtype=np.int64))
     if not 1 <= len(wanted) <= MOST_FILMS:
         raise ProfileError(f"a list has 1 to {MOST_FILMS} films, not {len(wanted)}")
-    try:
-        films = np.sort(positions_of(catalogue.movie_ids, wanted))
-    except ValueError as error:
-        raise ProfileError(str(error)) from None
+    films = np.flatnonzero(np.isin(catalogue.movie_ids, wanted)).astype(np.int32)
+    if len(films) < len(wanted):
+        missing = np.setdiff1d(wanted, catalogue.movie_ids[films])
+        raise ProfileError(f"there is no film with movie_id {', '.join(str(movie) for movie in missing[:5])}")
     if (catalogue.vector_rows[films] < 0).all():
         names = ", ".join(str(movie) for movie in wanted[:5])
         raise ProfileError(f"no film of the list ({names}) has a vector; add a film that has tags")
@@ -267,22 +268,24 @@ def _profile(neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> tuple[ND
 
 
 @kernel
-def _dot(vector, profile):  # type: ignore[no-untyped-def]
-    """Dot product in float64, always in the same order: eight sums side by side, then these."""
-    sums = np.zeros(8)
-    whole = len(profile) // 8 * 8
-    for tag in range(0, whole, 8):
-        for lane in range(8):
-            sums[lane] += vector[tag + lane] * profile[tag + lane]
-    for tag in range(whole, len(profile)):
-        sums[tag - whole] += vector[tag] * profile[tag]
-    return sums.sum()
+def _dot(vectors, row, profile, lanes):  # type: ignore[no-untyped-def]
+    """Dot product in float64, always in the same order; `lanes` is room for its partial sums."""
+    tags = len(profile)
+    whole = tags // DOUBLES * DOUBLES
+    dot_lanes(vectors, row * tags, profile, whole, lanes)
+    total = 0.0
+    for lane in range(DOUBLES):
+        total += lanes[lane]
+    for tag in range(whole, tags):
+        total += vectors[row, tag] * profile[tag]
+    return total
 
 
 @kernel
 def _multiply(vectors, profile, low, high, products):  # type: ignore[no-untyped-def]
+    lanes = np.zeros(DOUBLES)
     for row in range(low, high):
-        products[row] = _dot(vectors[row], profile)
+        products[row] = _dot(vectors, row, profile, lanes)
 
 
 @kernel
@@ -304,6 +307,7 @@ def _score_users(indptr, films, by_film, bonuses, norms, low, high, scores):  # 
 def _score_some(indptr, films, vector_rows, vectors, profile, bonuses, norms, users):  # type: ignore[no-untyped-def]
     """Products are made for the films these users like only, once each."""
     products = np.full(len(vectors), -1.0)
+    lanes = np.zeros(DOUBLES)
     scores = np.zeros(len(users))
     for n in range(len(users)):
         user = users[n]
@@ -313,7 +317,7 @@ def _score_some(indptr, films, vector_rows, vectors, profile, bonuses, norms, us
             extra += bonuses[films[k]]
             if row >= 0:
                 if products[row] < 0.0:
-                    products[row] = _dot(vectors[row], profile)
+                    products[row] = _dot(vectors, row, profile, lanes)
                 total += products[row]
         if norms[user] > 0.0:
             scores[n] = total / norms[user] + extra

@@ -55,7 +55,7 @@ class ModelParameters(BaseModel):
     )
     annoy_trees: int = Field(default=40, ge=1, le=1000, description="Trees of the Annoy index.")
     annoy_candidates: int = Field(
-        default=200, ge=1, le=100_000, description="Users taken from the index and re-ranked exactly."
+        default=250, ge=1, le=100_000, description="Users taken from the index and re-ranked exactly."
     )
     annoy_search_k: int = Field(
         default=20_000,

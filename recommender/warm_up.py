@@ -1,0 +1,67 @@
+"""Compiling ahead of time, so that it can be timed apart and no user waits for it.
+
+Belongs here: running every kernel once on a toy. Does not belong here: anything a result depends on.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.annoy_index import build_index, open_index, recommend_pairs_by_index
+from recommender.catalogue import Catalogue, make_catalogue
+from recommender.exact import joined, recommend_pairs
+from recommender.likes import Likes, likes_from_pairs
+from recommender.live import recommend_list
+from recommender.neighbourhood import Neighbourhood, make_neighbourhood
+from recommender.parameters import make_parameters
+
+
+def warm_up() -> None:
+    """Compile what batch runs use, or load it from disk if that was done before."""
+    neighbourhood = _toy()
+    joined(recommend_pairs(neighbourhood))
+    with tempfile.TemporaryDirectory() as folder:
+        build_index(Path(folder) / "users.ann", neighbourhood)
+        joined(recommend_pairs_by_index(open_index(Path(folder) / "users.ann").bound_to(neighbourhood)))
+
+
+def warm_up_serving() -> None:
+    """Compile what answering live questions uses, for read-only memory maps (other code than for arrays in memory)."""
+    toy = _toy()
+    likes, catalogue = toy.likes, toy.catalogue
+    mapped = Neighbourhood(
+        Likes(_read_only(likes.user_ids), _read_only(likes.indptr), _read_only(likes.films)),
+        Catalogue(
+            _read_only(catalogue.movie_ids),
+            _read_only(catalogue.like_counts),
+            _read_only(catalogue.vectors),
+            _read_only(catalogue.vector_rows),
+        ),
+        _read_only(toy.norms),
+        _read_only(toy.eligible),
+        toy.parameters,
+    )
+    recommend_list(mapped, mapped.signup_movies()[:2])
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "users.ann"
+        build_index(path, toy)
+        recommend_list(mapped, mapped.signup_movies()[:2], index=open_index(path).bound_to(mapped))
+
+
+def _toy() -> Neighbourhood:
+    users, films = np.divmod(np.arange(400), 8)
+    films = (films * (users + 3)) % 11
+    rows = np.unique(np.column_stack((users, films)), axis=0)
+    counts = np.bincount(rows[:, 1], minlength=11)
+    vectors = (np.arange(44).reshape(11, 4) * 7 % 5 + 1) / 5
+    parameters = make_parameters("default", {"min_likes": 1})
+    catalogue = make_catalogue(np.arange(11), counts, np.arange(11), vectors)
+    return make_neighbourhood(likes_from_pairs(rows[:, 0], rows[:, 1], catalogue), catalogue, parameters)
+
+
+def _read_only(array: NDArray) -> NDArray:
+    view = array.view()
+    view.flags.writeable = False
+    return view
