@@ -1,0 +1,52 @@
+"""What Prometheus scrapes: the metrics, their labels, and their text, summed over worker processes.
+
+Belongs here: definitions of metrics. Does not belong here: deciding when to count.
+
+With several workers the client library keeps each process's numbers in files of the folder PROMETHEUS_MULTIPROC_DIR,
+which the server sets before this module is imported.
+"""
+
+import os
+
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    REGISTRY,
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+    multiprocess,
+)
+
+MULTIPROCESS_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+_SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 1.0)
+
+disable_created_metrics()  # a second series per counter, of no use here
+
+REQUESTS = Counter("marquee_requests", "Requests answered.", ["endpoint", "status"])
+LATENCY = Histogram("marquee_request_seconds", "Time to the whole answer.", ["endpoint"], buckets=_SECONDS)
+ANSWERS = Counter("marquee_answers", "Recommendations given.", ["release", "variant", "engine"])
+EMPTY = Counter("marquee_empty_answers", "Answers without a single recommendation.", ["release"])
+CACHE = Counter("marquee_cache_lookups", "Look-ups in the answer cache.", ["result"])
+UNKNOWN = Counter("marquee_unknown_ids", "Film ids asked for that the release does not know.")
+REFUSED = Counter("marquee_refusals", "Requests refused, by kind of problem.", ["kind"])
+SWITCHES = Counter("marquee_release_switches", "Changes of the release a process serves.", ["variant"])
+LOAD_PROBLEMS = Gauge(
+    "marquee_release_problem", "1 while a published release cannot be loaded.", multiprocess_mode="livemax"
+)
+SERVED = Gauge(
+    "marquee_release_served", "1 for the releases being served.", ["release", "variant"], multiprocess_mode="livemax"
+)
+LOGGED = Counter("marquee_log_rows", "Rows of the request log, by fate.", ["fate"])
+
+
+def metrics_text() -> tuple[bytes, str]:
+    """Current values in the text format, and its media type."""
+    if os.environ.get(MULTIPROCESS_VARIABLE):
+        registry = CollectorRegistry()
+        multiprocess.MultiProcessCollector(registry)
+        return generate_latest(registry), CONTENT_TYPE_LATEST
+    return generate_latest(REGISTRY), CONTENT_TYPE_LATEST

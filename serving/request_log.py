@@ -1,0 +1,151 @@
+"""The request log: which recommendations were asked for and given, as Parquet files in `<home>/requests/`.
+
+Belongs here: the schema and the writing of the files. Does not belong here: loading them into DuckDB (an asset does),
+or anything that names a person: no address and no client key is ever written.
+
+Rows are gathered in memory and written as a whole file under a temporary name, which then gets its own name: whoever
+lists ``*.parquet`` sees complete files only. A file has at most `log_rows` rows; a process that dies loses at most what
+it gathered in the last `log_seconds`. If nobody takes the files away, writing stops at `log_bytes`.
+"""
+
+import os
+import queue
+import threading
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from serving.metrics import LOGGED
+from warehouse.files import TEMPORARY, appear
+from warehouse.home import Home
+
+FOLDER = "requests"
+
+SCHEMA = pa.schema(
+    [
+        pa.field("requested_at", pa.timestamp("us"), nullable=False, metadata={"doc": "UTC"}),
+        pa.field("endpoint", pa.string(), nullable=False, metadata={"doc": "recommend or pairs"}),
+        pa.field("status", pa.int16(), nullable=False, metadata={"doc": "HTTP status; 200 or 404"}),
+        pa.field("release", pa.string(), nullable=False, metadata={"doc": "release that answered"}),
+        pa.field("model_version", pa.string(), nullable=False),
+        pa.field("deployment", pa.string(), nullable=False, metadata={"doc": "start of the service"}),
+        pa.field("variant", pa.string(), nullable=False, metadata={"doc": "champion or challenger"}),
+        pa.field("engine", pa.string(), nullable=False, metadata={"doc": "exact, annoy or table"}),
+        pa.field("num", pa.int16(), nullable=False, metadata={"doc": "films asked for at most; 0 for pairs: all"}),
+        pa.field("known_ids", pa.list_(pa.int32()), nullable=False, metadata={"doc": "films asked about"}),
+        pa.field("unknown_ids", pa.list_(pa.int32()), nullable=False, metadata={"doc": "asked, not in the release"}),
+        pa.field("recommended_ids", pa.list_(pa.int32()), nullable=False, metadata={"doc": "answer, best first"}),
+        pa.field("latency_ms", pa.float32(), nullable=False),
+        pa.field("cached", pa.bool_(), nullable=False, metadata={"doc": "given from the answer cache"}),
+    ]
+)
+"""Columns of a log file."""
+
+
+class LoggedRequest(NamedTuple):
+    """One row of the log, in the order of `SCHEMA`."""
+
+    requested_at: datetime
+    endpoint: str
+    status: int
+    release: str
+    model_version: str
+    deployment: str
+    variant: str
+    engine: str
+    num: int
+    known_ids: list[int]
+    unknown_ids: list[int]
+    recommended_ids: list[int]
+    latency_ms: float
+    cached: bool
+
+
+def log_folder(home: Home) -> Path:
+    """Folder of the log files."""
+    return home.root / FOLDER
+
+
+class RequestLog:
+    """Gathers rows and writes them in files, on a thread of its own.
+
+    Parameters
+    ----------
+    home : Home
+    rows : int
+        Rows of a file at most.
+    seconds : float
+        Age at which what was gathered is written, however little.
+    most_bytes : int
+        Bytes of files in the folder at which rows are dropped instead.
+    """
+
+    def __init__(self, home: Home, rows: int, seconds: float, most_bytes: int) -> None:
+        self.folder, self.rows, self.seconds, self.most_bytes = log_folder(home), rows, seconds, most_bytes
+        self._gathered: list[LoggedRequest] = []
+        self._since = 0.0
+        self._written = 0
+        self._queue: queue.Queue[list[LoggedRequest] | None] = queue.Queue(maxsize=16)
+        self._thread = threading.Thread(target=self._write_all, name="request-log", daemon=True)
+        self._thread.start()
+
+    def append(self, row: LoggedRequest) -> None:
+        """Take a row; costs a list append. Not for use from several threads."""
+        if not self._gathered:
+            self._since = time.monotonic()
+        self._gathered.append(row)
+        if len(self._gathered) >= self.rows:
+            self.flush()
+
+    def flush_if_old(self) -> None:
+        """Hand over what was gathered if it is older than `seconds`."""
+        if self._gathered and time.monotonic() - self._since >= self.seconds:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what was gathered to the writing thread; drop and count it if the disk cannot keep up."""
+        if not self._gathered:
+            return
+        rows, self._gathered = self._gathered, []
+        try:
+            self._queue.put_nowait(rows)
+        except queue.Full:
+            LOGGED.labels("dropped").inc(len(rows))
+
+    def close(self) -> None:
+        """Write what was gathered and stop."""
+        self.flush()
+        self._queue.put(None)
+        self._thread.join()
+
+    def _write_all(self) -> None:
+        while (rows := self._queue.get()) is not None:
+            try:
+                written = self._write(rows)
+            except OSError:  # a full or vanished disk must not stop answers; the counter tells
+                written = False
+            LOGGED.labels("written" if written else "dropped").inc(len(rows))
+
+    def _write(self, rows: list[LoggedRequest]) -> bool:
+        """Write one file; False if the folder holds too much already."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if sum(path.stat().st_size for path in self.folder.glob("*.parquet")) >= self.most_bytes:
+            return False
+        self._written += 1
+        name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{os.getpid()}-{self._written:06d}.parquet"
+        temporary = self.folder / f"{TEMPORARY}{name}"
+        pq.write_table(log_table(rows), temporary, compression="zstd")
+        appear(temporary, self.folder / name)
+        return True
+
+
+def log_table(rows: list[LoggedRequest]) -> pa.Table:
+    """Turn rows into a table with the log's schema."""
+    columns: list[Any] = [
+        pa.array(column, type=field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
+    ]
+    return pa.Table.from_arrays(columns, schema=SCHEMA)

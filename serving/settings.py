@@ -1,0 +1,72 @@
+"""What can be set about the service: one typed value object, and how worker processes inherit it.
+
+Belongs here: limits, shares and intervals, each with its meaning. Does not belong here: anything that changes what a
+release recommends (`recommender.parameters`).
+"""
+
+import os
+import secrets
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SETTINGS_VARIABLE = "MARQUEE_SERVING_SETTINGS"
+"""Environment variable with settings as JSON; the server hands its worker processes theirs in it."""
+
+
+def new_deployment() -> str:
+    """Name for one start of the service: when, and something random."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+
+
+class ServingSettings(BaseModel):
+    """Settings of one deployment. Immutable."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    deployment: str = Field(
+        default_factory=new_deployment,
+        description="Names this start of the service in every answer; all workers share it.",
+    )
+    engine: Literal["auto", "exact", "annoy"] = Field(
+        default="auto",
+        description="Engine of /recommend where a request names none; auto is exact while comparing all users is fast "
+        "enough, else annoy.",
+    )
+    exact_up_to_likes: int = Field(
+        default=3_000_000, ge=0, description="Likes up to which auto means exact: there it stays below 10 ms."
+    )
+    challenger_share: float = Field(
+        default=0.1, ge=0.0, le=1.0, description="Share of clients answered by the challenger, if there is one."
+    )
+    poll_seconds: float = Field(default=0.5, gt=0.0, description="How often the published links are looked at.")
+    cached_answers: int = Field(default=4096, ge=0, description="Answers kept per release and process.")
+    rate_per_second: float = Field(
+        default=50.0, gt=0.0, description="Requests a second one remote address may make on average."
+    )
+    rate_burst: int = Field(default=200, ge=1, description="Requests one remote address may make at once.")
+    limit_loopback: bool = Field(
+        default=False,
+        description="Whether the rate limit also holds for loopback addresses, which are the operator's own: a proxy, "
+        "a load test.",
+    )
+    waiting_answers: int = Field(
+        default=512, ge=1, description="Live recommendations that may wait in a process before more are turned away."
+    )
+    most_target_bytes: int = Field(default=8_192, ge=256, description="Longest path with query string.")
+    most_header_bytes: int = Field(default=32_768, ge=1024, description="Most bytes of headers.")
+    request_log: bool = Field(default=True, description="Whether answers are written to the home's requests folder.")
+    log_rows: int = Field(default=4096, ge=1, description="Rows of a file of the request log at most.")
+    log_seconds: float = Field(default=60.0, gt=0.0, description="Age at which a shorter file is written.")
+    log_bytes: int = Field(
+        default=1_000_000_000,
+        ge=0,
+        description="Bytes of unloaded log files at which new rows are dropped (and counted) instead of written.",
+    )
+
+
+def settings_from_environment() -> ServingSettings:
+    """Read the settings a server left for its workers; the defaults without any."""
+    text = os.environ.get(SETTINGS_VARIABLE)
+    return ServingSettings.model_validate_json(text) if text else ServingSettings()
