@@ -3,6 +3,8 @@
 Belongs here: helpers that shape what Dagster shows. Does not belong here: reading or computing data.
 """
 
+import resource
+import sys
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +13,9 @@ import dagster as dg
 import duckdb
 
 OWNERS = ["team:recommendations"]
+
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in the unit of `ru_maxrss`: kibibytes on Linux, bytes on macOS."""
 
 
 def table_metadata(con: duckdb.DuckDBPyConnection, table: str, preview: str | None = None) -> dict[str, Any]:
@@ -55,14 +60,19 @@ def _cell(value: Any) -> str:
 
 
 class Stopwatch:
-    """Seconds since it was made, for the metadata key `seconds`."""
+    """Wall time, processor time and peak memory of a step, from the moment it was made."""
 
     def __init__(self) -> None:
-        self._start = time.perf_counter()
+        self._wall = time.perf_counter()
+        self._processor = time.process_time()
 
-    def seconds(self) -> dg.FloatMetadataValue:
-        """Elapsed wall time."""
-        return dg.MetadataValue.float(round(time.perf_counter() - self._start, 3))
+    def metadata(self) -> dict[str, float]:
+        """Seconds of wall and processor time since, and the peak memory of the process so far in megabytes."""
+        return {
+            "seconds": round(time.perf_counter() - self._wall, 3),
+            "cpu_seconds": round(time.process_time() - self._processor, 3),
+            "peak_memory_megabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT / 1e6, 1),
+        }
 
 
 def result(
@@ -70,6 +80,6 @@ def result(
 ) -> dg.MaterializeResult:
     """Materialization with its seconds, whether anything was written, and the version of the data."""
     return dg.MaterializeResult(
-        metadata={**metadata, "seconds": watch.seconds(), "unchanged": dg.MetadataValue.bool(not changed)},
+        metadata={**metadata, **watch.metadata(), "unchanged": dg.MetadataValue.bool(not changed)},
         data_version=dg.DataVersion(version) if version else None,
     )

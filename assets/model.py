@@ -5,12 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata
 from recommender.annoy_index import build_index
 from recommender.neighbourhood import Neighbourhood
 from recommender.parameters import ModelParameters
-from recommender.users import iter_user_vectors, user_norms
+from recommender.users import iter_user_vectors, likes_with_vector
 from warehouse.database import Warehouse
 from warehouse.model_tables import (
     UserVectorBlock,
@@ -101,11 +102,11 @@ def user_vectors(
 
 def _blocks(neighbourhood: Neighbourhood) -> Iterator[UserVectorBlock]:
     """Unit vectors of all users, a block at a time."""
-    norms = user_norms(neighbourhood.likes, neighbourhood.catalogue)
-    for low, high, vectors in iter_user_vectors(neighbourhood.likes, neighbourhood.catalogue):
-        yield UserVectorBlock(
-            neighbourhood.likes.user_ids[low:high], vectors, norms.likes[low:high], norms.likes_with_vector[low:high]
-        )
+    likes = neighbourhood.likes
+    liked = np.diff(likes.indptr).astype(np.int32)
+    with_vector = likes_with_vector(likes, neighbourhood.catalogue)
+    for low, high, vectors in iter_user_vectors(likes, neighbourhood.catalogue):
+        yield UserVectorBlock(likes.user_ids[low:high], vectors, liked[low:high], with_vector[low:high])
 
 
 @dg.asset(

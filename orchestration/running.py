@@ -14,6 +14,8 @@ from recommender.parameters import ModelParameters
 from warehouse.home import Home
 from warehouse.releases import live_release
 
+STAGE_FACTS = ("seconds", "cpu_seconds", "peak_memory_megabytes", "dagster/row_count", "unchanged")
+
 
 def full_run(home: Home, source: str | None, replace_source: bool, parameters: ModelParameters) -> dict[str, Any]:
     """Load a source if need be, retrain, refresh, publish.
@@ -30,7 +32,7 @@ def full_run(home: Home, source: str | None, replace_source: bool, parameters: M
     -------
     dict
         ``release``, ``model_version``, ``state`` (live, unchanged, rejected), ``database``, ``failed_checks``,
-        ``warnings``, ``errors``, ``runs`` (ids), ``seconds`` (total and by stage).
+        ``warnings``, ``errors``, ``runs`` (ids), ``seconds`` (total and by stage), ``stages`` (time, memory, rows).
     """
     started = time.perf_counter()
     outcomes = []
@@ -88,4 +90,5 @@ def _report(home: Home, outcomes: list[Outcome], started: float) -> dict[str, An
             "total": round(time.perf_counter() - started, 3),
             **{asset: values["seconds"] for asset, values in metadata.items() if "seconds" in values},
         },
+        "stages": {asset: {name: values.get(name) for name in STAGE_FACTS} for asset, values in metadata.items()},
     }

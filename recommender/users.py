@@ -67,6 +67,13 @@ def user_norms(likes: Likes, catalogue: Catalogue, threads: int | None = None) -
     return UserNorms(norms, np.diff(likes.indptr).astype(np.int32), with_vector)
 
 
+def likes_with_vector(likes: Likes, catalogue: Catalogue) -> NDArray[np.int32]:
+    """Count each user's liked films that have a vector; int32, shape (users,)."""
+    counted = np.concatenate(([0], np.cumsum(catalogue.vector_rows[likes.films] >= 0)))
+    counts: NDArray[np.int32] = (counted[likes.indptr[1:]] - counted[likes.indptr[:-1]]).astype(np.int32)
+    return counts
+
+
 def iter_user_vectors(
     likes: Likes, catalogue: Catalogue, block: int = 16_384, threads: int | None = None
 ) -> Iterator[tuple[int, int, NDArray[np.float32]]]:
