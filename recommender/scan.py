@@ -295,7 +295,7 @@ def _scan(  # type: ignore[no-untyped-def]
     stride = _stride(len(tiles))
     for n in range(len(tiles)):
         block = n * stride % len(tiles)
-        here = block * films * LANES
+        here = block * films
         for i in own:
             a = firsts[i]
             bound = bounds[block, a]
@@ -304,7 +304,7 @@ def _scan(  # type: ignore[no-untyped-def]
                 while promising != np.uint64(0):
                     b = start + lowest_bit(promising)
                     promising &= promising - np.uint64(1)
-                    mask = sums_reaching(tiles, here + a * LANES, tiles, here + b * LANES, thresholds[i, b])
+                    mask = sums_reaching(tiles, (here + a) * LANES, tiles, (here + b) * LANES, thresholds[i, b])
                     while mask != np.uint64(0):
                         lane = lowest_bit(mask)
                         mask &= mask - np.uint64(1)
@@ -312,15 +312,22 @@ def _scan(  # type: ignore[no-untyped-def]
                         if c >= lanes_in_use:
                             break
                         slot = slots[i, b]
-                        n = filled[slot]
-                        sums[slot, n] = tiles[block, a, lane] + tiles[block, b, lane]
-                        classes[slot, n] = first_class + c
-                        filled[slot] = n + 1
-                        if n + 1 == sums.shape[1]:
-                            least = sort_out(sums[slot], classes[slot], n + 1, wanted, filled, slot)
+                        place = filled[slot]
+                        sums[slot, place] = tiles[block, a, lane] + tiles[block, b, lane]
+                        classes[slot, place] = first_class + c
+                        filled[slot] = place + 1
+                        if place + 1 == sums.shape[1]:
+                            least = _make_room(sums[slot], classes[slot], wanted, filled, slot, a, b, exact)
                             thresholds[i, b] = max(np.int64(thresholds[i, b]), least)
-                            if filled[slot] > sums.shape[1] - 8:
-                                filled[slot] = _keep_first(sums[slot], classes[slot], filled[slot], wanted, a, b, exact)
+
+
+@kernel
+def _make_room(sums, classes, wanted, filled, slot, a, b, exact):  # type: ignore[no-untyped-def]
+    """Sort out a full list, by exact scores if need be; return the pair's threshold."""
+    least = sort_out(sums, classes, len(sums), wanted, filled, slot)
+    if filled[slot] > len(sums) - 8:
+        filled[slot] = _keep_first(sums, classes, filled[slot], wanted, a, b, exact)
+    return least
 
 
 @kernel
@@ -364,11 +371,11 @@ def sort_out(sums, classes, count, wanted, filled, slot):  # type: ignore[no-unt
             high = middle
     least = max(low - (SLACK - 1), 0)
     kept = 0
-    for n in range(count):
-        if sums[n] >= least:
-            sums[kept] = sums[n]
-            classes[kept] = classes[n]
-            kept += 1
+    for n in range(count):  # without a branch, which would be mispredicted half of the time
+        number = sums[n]
+        sums[kept] = number
+        classes[kept] = classes[n]
+        kept += number >= least
     filled[slot] = kept
     return least
 
