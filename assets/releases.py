@@ -103,7 +103,7 @@ def live_release_asset(
         )
     else:
         promoted = promote(
-            warehouse, release, REQUIRED_CHECKS, who=acting_user(), why=f"run {context.run_id} of {context.job_name}"
+            warehouse, release, REQUIRED_CHECKS, who=acting_user(), why=f"run {context.run.run_id} of {context.job_name}"
         )
     live = live_release(warehouse.home)
     with open_release(warehouse.home) as con:
@@ -140,7 +140,7 @@ def retired_releases(
     """Releases and models deleted by retention; never the live one, the challenger, or a model one of them needs."""
     watch = Stopwatch()
     gone = retire(
-        warehouse, config.keep, who=acting_user(), why=f"retention: newest {config.keep} kept, run {context.run_id}"
+        warehouse, config.keep, who=acting_user(), why=f"retention: newest {config.keep} kept, run {context.run.run_id}"
     )
     metadata = {
         "releases": gone.releases,

@@ -1,0 +1,160 @@
+"""Promote, roll back, retire, compare: the life of releases, through the command line."""
+
+import json
+import shutil
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from tests.command import marquee, marquee_json
+
+
+@pytest.fixture(scope="module")
+def three_releases(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with three releases, the newest live."""
+    home = tmp_path_factory.mktemp("three") / "home"
+    shutil.copytree(small_live, home, symlinks=True)
+    for neighbours in (7, 13):
+        settings = ("--set", "top_movies=40", "--set", f"neighbours={neighbours}")
+        assert marquee_json(home, "run", *settings)["state"] == "live"
+    return home
+
+
+@pytest.fixture
+def home(three_releases: Path, tmp_path: Path) -> Path:
+    copy = tmp_path / "home"
+    shutil.copytree(three_releases, copy, symlinks=True)
+    return copy
+
+
+def live(home: Path) -> str:
+    return (home / "published" / "current.duckdb").resolve().stem
+
+
+def names(home: Path) -> list[str]:
+    """Releases, newest first."""
+    return [entry["release"] for entry in marquee_json(home, "releases")["releases"]]
+
+
+def states(home: Path) -> list[str]:
+    return [entry["state"] for entry in marquee_json(home, "releases")["releases"]]
+
+
+def test_rollback_and_promote_swap_and_are_recorded(home: Path) -> None:
+    newest, middle, oldest = names(home)
+    files = {path.name: path.stat().st_mtime_ns for path in (home / "published").glob("*Z-*.duckdb")}
+    marquee(home, "rollback", "--why", "looks odd")
+    assert live(home) == middle
+    marquee(home, "rollback", "--why", "still odd")
+    assert live(home) == oldest
+    assert states(home) == ["rolled_back", "rolled_back", "live"]
+    refused = marquee(home, "rollback", expect=1)
+    assert "no release older" in refused.stderr
+    marquee(home, "promote", newest, "--why", "it was right after all")
+    assert live(home) == newest
+    events = marquee_json(home, "releases")["releases"][0]["events"]
+    assert [event["event"] for event in events] == ["staged", "promoted", "rolled_back", "promoted"]
+    assert events[-1]["why"] == "it was right after all"
+    assert events[-1]["who"]
+    assert {path.name: path.stat().st_mtime_ns for path in (home / "published").glob("*Z-*.duckdb")} == files
+
+
+def test_a_refresh_does_not_bring_back_what_was_rolled_back(home: Path) -> None:
+    newest, middle, _ = names(home)
+    marquee(home, "rollback", "--why", "bad lists")
+    report = marquee_json(home, "run", "--set", "top_movies=40", "--set", "neighbours=13")
+    assert report["state"] == "unchanged"
+    assert live(home) == middle
+    marquee(home, "promote", newest)
+    assert live(home) == newest
+
+
+def test_promote_refuses_a_release_with_a_failed_or_missing_check(home: Path) -> None:
+    _, middle, oldest = names(home)
+    with duckdb.connect(str(home / "warehouse.duckdb")) as con:
+        con.execute(
+            "UPDATE ops.check_results SET passed = false WHERE subject = ? AND check_name = 'no_film_twice'", [middle]
+        )
+        con.execute("DELETE FROM ops.check_results WHERE subject = ? AND check_name = 'ranks_contiguous'", [oldest])
+    before = live(home)
+    assert "no_film_twice failed" in marquee(home, "promote", middle, expect=1).stderr
+    assert "ranks_contiguous has no recorded result" in marquee(home, "promote", oldest, expect=1).stderr
+    assert live(home) == before
+    assert "needs a reason" in marquee(home, "promote", middle, "--force", expect=1).stderr
+    marquee(home, "promote", middle, "--force", "--why", "the check is wrong, see the log")
+    assert live(home) == middle
+    last = next(e for e in marquee_json(home, "releases")["releases"] if e["release"] == middle)["events"][-1]
+    assert (last["event"], last["why"]) == ("forced", "the check is wrong, see the log")
+
+
+def test_unknown_release_is_refused(home: Path) -> None:
+    assert (
+        "no release 20000101T000000Z-00000000" in marquee(home, "promote", "20000101T000000Z-00000000", expect=1).stderr
+    )
+
+
+def test_retire_keeps_the_newest_the_live_one_and_their_models(home: Path) -> None:
+    newest, _, oldest = names(home)
+    marquee(home, "rollback")
+    marquee(home, "rollback")
+    marquee(home, "retire", "--keep", 1)
+    kept = {path.stem for path in (home / "published").glob("*Z-*.duckdb")}
+    assert kept == {newest, oldest}
+    assert {path.stem for path in (home / "published").glob("*.pack")} == kept
+    assert states(home) == ["rolled_back", "retired", "live"]
+    models = {path.name for path in (home / "models").iterdir()}
+    needed = set()
+    for release in kept:
+        with duckdb.connect(str(home / "published" / f"{release}.duckdb"), read_only=True) as con:
+            needed |= {row[0] for row in con.execute("SELECT model_version FROM release").fetchall()}
+    assert models == needed
+    assert "is gone" in marquee(home, "promote", names(home)[1], expect=1).stderr
+
+
+def test_diff_counts_changed_pairs_like_a_plain_comparison(home: Path) -> None:
+    newest, middle, _ = names(home)
+    found = marquee_json(home, "diff", middle, newest)
+    lists = []
+    for release in (middle, newest):
+        with duckdb.connect(str(home / "published" / f"{release}.duckdb"), read_only=True) as con:
+            pairs: dict[tuple[int, int], list[int]] = {}
+            for a, b, film in con.execute(
+                "SELECT movie_a, movie_b, movie_id FROM pair_recommendations ORDER BY movie_a, movie_b, rank"
+            ).fetchall():
+                pairs.setdefault((a, b), []).append(film)
+            lists.append(pairs)
+    before, after = lists
+    assert found["pairs"]["in_both"] == len(before.keys() & after.keys())
+    assert found["pairs"]["changed"] == sum(before[pair] != after[pair] for pair in before.keys() & after.keys())
+    overlaps = [
+        len(set(before[pair]) & set(after[pair])) / len(set(before[pair]) | set(after[pair])) for pair in before
+    ]
+    assert found["mean_overlap"] == pytest.approx(sum(overlaps) / len(overlaps))
+    assert found["examples"]
+
+
+def test_query_reads_the_live_release_and_writes_nothing(home: Path) -> None:
+    assert marquee_json(home, "query", "SELECT count(*) FROM signup_movies")["rows"] == [[40]]
+    a, b = marquee_json(home, "query", "SELECT movie_id FROM signup_movies ORDER BY position LIMIT 2")["rows"]
+    forward = marquee_json(home, "query", f"FROM recommend_pair({a[0]}, {b[0]})")
+    assert forward["columns"] == ["rank", "movie_id", "title", "votes"]
+    assert forward["rows"]
+    assert marquee_json(home, "query", f"FROM recommend_pair({b[0]}, {a[0]})")["rows"] == forward["rows"]
+    assert "read-only" in marquee(home, "query", "DELETE FROM movies", expect=1).stderr
+
+
+def test_without_a_release_the_message_says_what_to_do(tmp_path: Path) -> None:
+    done = marquee(tmp_path / "empty", "query", "SELECT 1", expect=1)
+    assert "marquee run" in done.stderr
+    assert json.loads(marquee(tmp_path / "empty", "releases", "--json").stdout) == {"releases": []}
+
+
+def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
+    for arguments in (
+        ["run", "--set", "nonsense=1"],
+        ["run", "--set", "neighbours=0"],
+        ["run", "--preset", "no"],
+        ["x"],
+    ):
+        marquee(tmp_path / "home", *arguments, expect=2)
