@@ -119,7 +119,8 @@ def profile_positions(catalogue: Catalogue, movie_ids: ArrayLike) -> NDArray[np.
     wanted = np.unique(np.asarray(movie_ids, dtype=np.int64))
     if not 1 <= len(wanted) <= MOST_FILMS:
         raise ProfileError(f"a list has 1 to {MOST_FILMS} films, not {len(wanted)}")
-    films = np.flatnonzero(np.isin(catalogue.movie_ids, wanted)).astype(np.int32)
+    # one comparison of the column per film: for a handful of films faster than anything that sorts the column
+    films = np.sort(np.concatenate([np.flatnonzero(catalogue.movie_ids == movie) for movie in wanted])).astype(np.int32)
     if len(films) < len(wanted):
         missing = np.setdiff1d(wanted, catalogue.movie_ids[films])
         raise ProfileError(f"there is no film with movie_id {', '.join(str(movie) for movie in missing[:5])}")
