@@ -1,0 +1,176 @@
+// The page as a whole: tabs, the address, which release answers, and what is shown while none does.
+
+import { AnyTab } from "./any.js";
+import * as api from "./api.js";
+import { element } from "./films.js";
+import { PairTab } from "./pair.js";
+
+const $ = (id) => document.getElementById(id);
+const OUTAGE_RETRY = 4000;
+const RELEASE_LOOK = 20000;
+
+const state = { tab: "pair", release: null };
+
+function announce(text) {
+  const announcer = $("announcer");
+  announcer.textContent = announcer.textContent === text ? `${text}\u00a0` : text;
+}
+
+// The address: everything needed to come back to what is shown.
+function address() {
+  const query = new URLSearchParams();
+  if (state.tab === "pair") {
+    const [a, b] = pair.ids;
+    if (a !== null) query.set("a", a);
+    if (b !== null) query.set("b", b);
+  } else {
+    query.set("tab", "any");
+    if (any.films.length) query.set("ids", any.ids.join(","));
+    if (any.engine !== "exact") query.set("engine", any.engine);
+  }
+  const text = query.toString().replaceAll("%2C", ",");
+  return text ? `/?${text}` : "/";
+}
+
+function remember() {
+  if (address() !== location.pathname + location.search) history.pushState(null, "", address());
+  const films = state.tab === "pair" ? pair.pickers : null;
+  const names = films && films.a.film && films.b.film ? `${films.a.input.value} + ${films.b.input.value}` : "two films you like";
+  document.title = `Marquee · ${names}`;
+}
+
+const whole = (text) => (/^\d{1,10}$/.test(text ?? "") ? Number(text) : null);
+
+async function recall() {
+  const query = new URLSearchParams(location.search);
+  switchTab(query.get("tab") === "any" ? "any" : "pair", { silent: true });
+  if (state.tab === "pair") {
+    const missing = pair.select(whole(query.get("a")), whole(query.get("b")));
+    if (missing.length) notice(`The link names ${missing.length === 1 ? "a film" : "films"} this release does not offer: ${missing.join(", ")}.`);
+    await pair.show();
+  } else {
+    const ids = [...new Set((query.get("ids") ?? "").split(",").map(whole).filter((id) => id !== null))].slice(0, 100);
+    if (await any.select(ids, query.get("engine"))) await any.show();
+  }
+}
+
+function switchTab(name, { silent = false } = {}) {
+  state.tab = name;
+  for (const each of ["pair", "any"]) {
+    const tab = $(`tab-${each}`);
+    tab.setAttribute("aria-selected", String(each === name));
+    tab.tabIndex = each === name ? 0 : -1;
+    $(`panel-${each}`).hidden = each !== name;
+  }
+  if (silent) return;
+  remember();
+  if (name === "any") carryOver();
+  (name === "pair" ? pair : any).show();
+}
+
+// Who goes from two films to any films wants to go on from these two.
+function carryOver() {
+  if (any.films.length) return;
+  any.films = Object.values(pair.pickers).map((picker) => picker.film).filter(Boolean);
+  any.drawChosen();
+  remember();
+}
+
+function listenToTabs() {
+  const tabs = [$("tab-pair"), $("tab-any")];
+  for (const [place, tab] of tabs.entries()) {
+    tab.addEventListener("click", () => switchTab(tab.id.slice(4)));
+    tab.addEventListener("keydown", (event) => {
+      const to = { ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: tabs.length - 1 }[event.key];
+      if (to === undefined) return;
+      event.preventDefault();
+      const next = tabs[(to + tabs.length) % tabs.length];
+      next.focus();
+      switchTab(next.id.slice(4));
+    });
+  }
+}
+
+function notice(text) {
+  $("notice").textContent = text;
+  $("notice").hidden = !text;
+}
+
+// Every answer names its release; the first from another one means that the lists here are of yesterday.
+async function seen(release) {
+  if (state.release === null || release === state.release) return;
+  await loadRelease();
+  notice(`A new release is live. What you see comes from ${state.release}.`);
+  (state.tab === "pair" ? pair : any).show();
+}
+
+async function loadRelease() {
+  const answer = await api.signupMovies();
+  state.release = answer.release;
+  $("release").textContent = answer.release;
+  pair.load(answer.movies);
+  any.load(answer.movies);
+  lineage.textContent = "";
+  if ($("lineage").open) fillLineage();
+}
+
+const lineage = $("lineage-body");
+
+async function fillLineage() {
+  if (lineage.childElementCount) return;
+  const facts = await api.release().catch((error) => ({ error }));
+  if (facts.error) { lineage.textContent = facts.error.message; return; }
+  const rows = [
+    ["Release", facts.release], ["Model", facts.model_version], ["Made", facts.created_at?.replace("T", " ").replace("Z", " UTC")],
+    ["Source", `${facts.source.name}, fingerprint ${facts.source.fingerprint}`], ["Ratings", `fingerprint ${facts.ratings_fingerprint}`],
+    ["Film vectors", facts.genome_source === "scores" ? "tag genome" : "tags and genres"], ["Deployment", facts.deployment],
+    ...facts.source.files.map((file) => [file.name, `${file.rows.toLocaleString("en")} rows, sha256 ${file.sha256}`]),
+  ];
+  lineage.replaceChildren(element("dl", {}, ...rows.flatMap(([name, value]) => [element("dt", { text: name }), element("dd", { class: "mono", text: value })])));
+}
+
+function outage(error) {
+  const none = error.status === 503;
+  document.body.classList.toggle("down", true);
+  $("outage").hidden = false;
+  $("outage").replaceChildren(
+    element("h1", { text: none ? "The programme is not up yet" : "The service cannot be reached" }),
+    element("p", { text: none ? `There is nothing to show: ${error.message}.` : error.message }),
+    none ? element("p", {}, "Once there is a release, this page goes on by itself.") : null,
+    element("button", { type: "button", text: "Try again", onclick: start }),
+  );
+  $("release").textContent = "none";
+}
+
+let retry;
+
+async function start() {
+  clearTimeout(retry);
+  try {
+    await loadRelease();
+  } catch (error) {
+    outage(error);
+    retry = setTimeout(start, OUTAGE_RETRY);
+    return;
+  }
+  document.body.classList.toggle("down", false);
+  $("outage").hidden = true;
+  await recall();
+}
+
+async function look() {
+  if (document.hidden || state.release === null) return;
+  // Asked as this client, so that a champion's release does not alarm who meets the challenger.
+  const { release } = await api.release().catch(() => ({}));
+  if (release) seen(release);
+}
+
+const shared = { announce, seen, remember };
+const pair = new PairTab(shared);
+const any = new AnyTab(shared);
+listenToTabs();
+$("lineage").addEventListener("toggle", () => { if ($("lineage").open) fillLineage(); });
+addEventListener("popstate", recall);
+setInterval(look, RELEASE_LOOK);
+document.addEventListener("visibilitychange", look);
+start();

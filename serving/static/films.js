@@ -1,0 +1,97 @@
+// Showing films. Belongs here: elements for films, lists of them, and the states of a list.
+
+const ARTICLE = /^(.*), (The|A|An|Le|La|Les|Il|Lo|El|Los|Las|Der|Die|Das|Un|Une|L')$/i;
+// Colours of genres, the telling ones first: a film wears the first it has.
+const HUES = {
+  "Film-Noir": 240, Western: 26, War: 74, Musical: 316, Documentary: 96, Animation: 172, Horror: 0, "Sci-Fi": 206, Fantasy: 268,
+  Mystery: 252, Crime: 350, Children: 190, Romance: 336, Thriller: 8, Adventure: 34, Comedy: 48, Action: 16, Drama: 222,
+};
+
+export function element(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name === "text") node.textContent = value;
+    else if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+// "Matrix, The (1999)" as people say it: "The Matrix".
+export function spoken(film) {
+  const bare = film.title.replace(/\s*\(\d{4}(?:[-–]\d{0,4})?\)\s*$/, "");
+  const main = bare.replace(/\s*\([^)]*\)\s*$/, "") || bare;
+  const match = main.match(ARTICLE);
+  if (!match) return main;
+  return match[2].endsWith("'") ? match[2] + match[1] : `${match[2]} ${match[1]}`;
+}
+
+export const yearOf = (film) => film.year ?? film.title.match(/\((\d{4})/)?.[1] ?? "";
+
+function tile(film, rank) {
+  const genre = Object.keys(HUES).find((name) => film.genres?.includes(name));
+  const node = element("span", { class: "tile", "aria-hidden": "true", text: rank });
+  node.style.setProperty("--hue", genre ? HUES[genre] : 40);
+  return node;
+}
+
+function votes(film, most, note) {
+  const bar = element("span", { class: "votes-bar", "aria-hidden": "true" }, element("span"));
+  bar.firstChild.style.inlineSize = `${Math.max(6, Math.round((100 * film.votes) / most))}%`;
+  const text = `${film.votes} ${film.votes === 1 ? "vote" : "votes"}`;
+  const mark = note ? element("span", { class: note.found ? "mark found" : "mark", text: note.text }) : null;
+  return element("p", { class: "votes" }, bar, element("span", { text }), mark);
+}
+
+function card(film, most, note) {
+  const facts = element("p", { class: "facts" });
+  if (yearOf(film)) facts.append(element("span", { class: "year", text: yearOf(film) }));
+  for (const genre of film.genres) facts.append(element("span", { class: "genre", text: genre }));
+  return element(
+    "li",
+    { class: "card", "data-movie": film.movie_id },
+    tile(film, film.rank),
+    element("div", { class: "card-body" }, element("h3", { text: spoken(film), title: film.title }), facts, votes(film, most, note)),
+  );
+}
+
+export function list(films, notes = new Map()) {
+  const most = Math.max(...films.map((film) => film.votes), 1);
+  return element("ol", { class: "cards" }, ...films.map((film) => card(film, most, notes.get(film.movie_id))));
+}
+
+export function skeleton() {
+  const rows = Array.from({ length: 6 }, () => element("li", { class: "card ghost" }, element("span", { class: "tile" }), element("div", { class: "card-body" })));
+  return element("div", { "aria-busy": "true" }, element("p", { class: "hidden-text", text: "Loading" }), element("ol", { class: "cards", "aria-hidden": "true" }, ...rows));
+}
+
+export function failure(error, retry) {
+  return element(
+    "div",
+    { class: "state error", role: "alert" },
+    element("h2", { text: error.status === 503 ? "Nothing is live yet" : "That did not work" }),
+    element("p", { text: error.message }),
+    element("button", { type: "button", text: "Try again", onclick: retry }),
+  );
+}
+
+export function shareButton(announce) {
+  return element("button", {
+    type: "button",
+    class: "quiet",
+    text: "Copy link",
+    onclick: async (event) => {
+      const button = event.currentTarget;
+      try {
+        await navigator.clipboard.writeText(location.href);
+        button.textContent = "Link copied";
+      } catch {
+        button.textContent = "Copy it from the address bar";
+      }
+      announce(button.textContent);
+      setTimeout(() => { button.textContent = "Copy link"; }, 2500);
+    },
+  });
+}

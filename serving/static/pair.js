@@ -1,0 +1,115 @@
+// The tab for two films: two pickers over the sign-up films, answers from the precomputed table.
+
+import * as api from "./api.js";
+import { Combobox, matching } from "./combobox.js";
+import { element, failure, list, shareButton, skeleton, spoken } from "./films.js";
+
+const SHOWN = 60;
+
+export class PairTab {
+  constructor({ announce, seen, remember }) {
+    Object.assign(this, { announce, seen, remember });
+    this.films = [];
+    this.results = document.getElementById("pair-results");
+    const labels = { a: "First film", b: "Second film" };
+    this.pickers = Object.fromEntries(["a", "b"].map((side) => [side, new Combobox(document.getElementById(`picker-${side}`), {
+      id: `film-${side}`,
+      label: labels[side],
+      placeholder: side === "a" ? "Type a title" : "And another one",
+      announce,
+      find: (words, signal) => this.find(side, words, signal),
+      choose: (film) => this.chosen(side, film),
+    })]));
+  }
+
+  // Typing errors are beyond a plain comparison: then the service is asked.
+  async find(side, words, signal) {
+    const taken = this.pickers[side === "a" ? "b" : "a"].film?.movie_id;
+    const free = this.films.filter((film) => film.movie_id !== taken);
+    const here = matching(free, words);
+    if (here.length || !words) return here.slice(0, SHOWN);
+    const found = await api.search(words, signal);
+    return found.movies.filter((film) => film.signup && film.movie_id !== taken);
+  }
+
+  load(films) {
+    this.films = films;
+    const known = new Map(films.map((film) => [film.movie_id, film]));
+    for (const picker of Object.values(this.pickers)) {
+      if (picker.film && known.has(picker.film.movie_id)) picker.set(known.get(picker.film.movie_id));
+      else if (picker.film) picker.clear();
+    }
+    this.known = known;
+  }
+
+  // Ids of a link; returns those that are no sign-up films.
+  select(a, b) {
+    for (const [side, id] of [["a", a], ["b", b]]) {
+      const film = this.known.get(id);
+      if (film) this.pickers[side].set(film);
+      else this.pickers[side].clear();
+    }
+    return [a, b].filter((id) => Number.isInteger(id) && !this.known.has(id));
+  }
+
+  get ids() { return ["a", "b"].map((side) => this.pickers[side].film?.movie_id ?? null); }
+
+  chosen(side, film) {
+    this.remember();
+    const [a, b] = this.ids;
+    if (film && (a === null || b === null)) this.pickers[side === "a" ? "b" : "a"].input.focus();
+    this.show();
+  }
+
+  async show() {
+    this.request?.abort();
+    const [a, b] = this.ids;
+    if (a === null || b === null) { this.results.replaceChildren(this.suggestions(a ?? b)); return; }
+    this.request = new AbortController();
+    const { signal } = this.request;
+    // A skeleton that flashes for some milliseconds is worse than none.
+    const waiting = setTimeout(() => this.results.replaceChildren(skeleton()), 150);
+    try {
+      const answer = await api.pair(a, b, signal);
+      if (signal.aborted) return;
+      clearTimeout(waiting);
+      this.render(answer);
+      this.seen(answer.release);
+    } catch (error) {
+      if (error.name === "AbortError") return;
+      this.results.replaceChildren(failure(error, () => this.show()));
+      this.announce(error.message);
+    } finally {
+      clearTimeout(waiting);
+    }
+  }
+
+  render(answer) {
+    const names = answer.input.map(spoken).join(" and ");
+    const films = answer.recommendations;
+    const head = element("div", { class: "results-head" },
+      element("h2", {}, "If you like ", element("em", { text: names })), shareButton(this.announce));
+    if (!films.length) {
+      this.results.replaceChildren(head, element("div", { class: "state" }, element("p", { text: "Nobody likes both and something else, too. Try another film." })));
+      this.announce("No recommendations");
+      return;
+    }
+    this.results.replaceChildren(head, list(films));
+    this.announce(`${films.length} recommendations for ${names}`);
+  }
+
+  suggestions(half) {
+    if (half !== null) {
+      return element("div", { class: "state" }, element("p", { text: "One more, and the recommendations appear." }));
+    }
+    const pairs = [[0, 1], [2, 3], [4, 5], [6, 7]].filter(([, second]) => second < this.films.length);
+    const buttons = pairs.map((places) => {
+      const [first, second] = places.map((place) => this.films[place]);
+      return element("button", {
+        type: "button", class: "suggestion", text: `${spoken(first)} + ${spoken(second)}`,
+        onclick: () => { this.select(first.movie_id, second.movie_id); this.remember(); this.show(); },
+      });
+    });
+    return element("div", { class: "state" }, element("p", { text: "Not sure? Start with one of these." }), element("div", { class: "suggestions" }, ...buttons));
+  }
+}

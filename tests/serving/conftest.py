@@ -1,0 +1,115 @@
+"""A home with two releases, made once by the command line, and the service over it: in process or as a real server."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.testclient import TestClient
+
+from serving.app import create_app
+from serving.settings import SETTINGS_VARIABLE, ServingSettings
+from serving.snapshot import Snapshot, load_snapshot
+from tests.command import ROOT, marquee_json
+from warehouse.files import point_link
+from warehouse.home import Home
+
+
+@dataclass(frozen=True)
+class TwoReleases:
+    """A home with two releases that recommend differently; the second is live."""
+
+    home: Home
+    first: str
+    second: str
+
+    def switch(self, release: str) -> None:
+        """Put a release live, the way promotion and rollback do."""
+        point_link(self.home.current, f"{release}.duckdb")
+
+
+@pytest.fixture(scope="session")
+def built(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> TwoReleases:
+    """Both releases, for reading only."""
+    root = tmp_path_factory.mktemp("serving") / "home"
+    shutil.copytree(small_live, root, symlinks=True)
+    home = Home(root)
+    first = home.current.resolve().stem
+    report = marquee_json(root, "run", "--set", "top_movies=40", "--set", "neighbours=10", "--set", "per_pair=7")
+    assert report["release"] != first
+    return TwoReleases(home, first, report["release"])
+
+
+@pytest.fixture
+def releases(built: TwoReleases, tmp_path: Path) -> TwoReleases:
+    """Both releases in a home of one's own."""
+    shutil.copytree(built.home.root / "published", tmp_path / "home" / "published", symlinks=True)
+    for folder in ("models", "sources"):
+        (tmp_path / "home" / folder).symlink_to(built.home.root / folder)
+    return TwoReleases(Home(tmp_path / "home"), built.first, built.second)
+
+
+@pytest.fixture(scope="session")
+def snapshot(built: TwoReleases) -> Snapshot:
+    return load_snapshot(built.home, built.home.release_file(built.second))
+
+
+@pytest.fixture(scope="session")
+def settings() -> ServingSettings:
+    return ServingSettings(deployment="test", request_log=False, poll_seconds=0.05)
+
+
+@pytest.fixture(scope="session")
+def client(built: TwoReleases, settings: ServingSettings) -> Iterator[TestClient]:
+    """The service in this process, over both releases."""
+    with TestClient(create_app(built.home, settings)) as client:
+        yield client
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def running(home: Home, *, workers: int = 1, **settings: object) -> Iterator[str]:
+    """Run `marquee serve` as a user would and yield its address once it answers."""
+    port = free_port()
+    chosen = ServingSettings(**{"poll_seconds": 0.1, **settings})  # type: ignore[arg-type]
+    command = [str(Path(sys.executable).parent / "marquee"), "--home", str(home.root), "serve"]
+    process = subprocess.Popen(
+        [*command, "--port", str(port), "--workers", str(workers)],
+        cwd=ROOT,
+        env={**os.environ, SETTINGS_VARIABLE: chosen.model_dump_json()},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                httpx.get(f"{address}/health/live").raise_for_status()
+                break
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            assert time.monotonic() < deadline, "the server did not start"
+            time.sleep(0.05)
+        yield address
+    finally:
+        process.terminate()
+        errors = process.communicate(timeout=30)[1]
+        assert "Traceback" not in errors, errors
+
+
+@pytest.fixture
+def serve() -> Callable[..., contextlib.AbstractContextManager[str]]:
+    return running
