@@ -138,6 +138,27 @@ def _print_run(home: Home, report: dict[str, Any]) -> None:
 
 
 @app.command()
+def refresh(
+    context: typer.Context,
+    preset: Preset = "default",
+    settings: Settings = [],  # noqa: B006
+    as_json: JsonFlag = False,
+) -> None:
+    """Recommend from the likes as they are now, without retraining: what the hourly schedule does."""
+    from orchestration.running import refresh as refresh_now
+
+    home = _home(context)
+    with _refusals():
+        report = refresh_now(home, make_parameters(preset, settings))
+        if as_json:
+            _print_json(report)
+        else:
+            _print_run(home, report)
+    if report["state"] == "rejected":
+        raise typer.Exit(1)
+
+
+@app.command()
 def ingest(
     context: typer.Context,
     files: Annotated[
