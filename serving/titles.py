@@ -42,13 +42,16 @@ def normal_form(text: str) -> str:
 
 def title_form(title: str) -> str:
     """Normal form of a title: without the year at its end, a trailing article put back in front."""
-    bare = _YEAR_AT_END.sub("", title)
-    head, comma, tail = bare.rpartition(", ")
-    if comma and normal_form(tail) in ARTICLES:
-        bare = f"{tail} {head}"
+    parts = [part.strip() for part in re.split(r"[()]", _YEAR_AT_END.sub("", title))]  # other titles stand in brackets
+    bare = " ".join(_article_first(part) for part in parts if part)
     words = normal_form(bare).split()
     joined = ["".join(parts) for parts in map(_parts, bare.split()) if len(parts) > 1]  # Spider-Man, WALL·E, M*A*S*H
     return " ".join([*words, *(word for word in joined if word not in words)])
+
+
+def _article_first(name: str) -> str:
+    head, comma, tail = name.rpartition(", ")
+    return f"{tail} {head}" if comma and normal_form(tail) in ARTICLES else name
 
 
 def _parts(word: str) -> list[str]:
@@ -220,6 +223,7 @@ def _score(
     asked = " ".join(word for word in words if word not in ARTICLES and not (_is_year(word) and year == int(word)))
     if content == asked or title == form:
         return score + 0.6
+    score += 0.1 * len(asked.split()) / max(1, len(content.split()))
     if asked and f"{content} ".startswith(f"{asked} "):
         return score + 0.3
     if asked and (content.startswith(asked) or title.startswith(form)):

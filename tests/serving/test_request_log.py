@@ -1,0 +1,87 @@
+"""The request log: complete, bounded files with the documented columns, and nothing personal in them."""
+
+import time
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+from starlette.testclient import TestClient
+
+from serving.app import create_app
+from serving.request_log import SCHEMA, LoggedRequest, RequestLog, log_folder
+from serving.settings import ServingSettings
+from tests.serving.conftest import TwoReleases
+from warehouse.home import Home
+
+
+def row(number: int) -> LoggedRequest:
+    return LoggedRequest(
+        datetime(2026, 1, 1), "recommend", 200, "r", "m", "d", "champion", "exact", 10, [number], [], [1, 2], 0.5, False
+    )
+
+
+def test_what_was_asked_and_answered_can_be_read_back(releases: TwoReleases) -> None:
+    with TestClient(create_app(releases.home, ServingSettings(deployment="d1"))) as client:
+        films = [film["movie_id"] for film in client.get("/signup-movies").json()["movies"]]
+        live = client.get(f"/recommend?ids={films[0]},{films[1]},2000000000&num=3").json()
+        client.get(f"/recommend?ids={films[0]},{films[1]},2000000000&num=3")
+        table = client.get(f"/pairs/{films[2]}/{films[3]}", headers={"Marquee-Client": "somebody"}).json()
+        client.get("/recommend?ids=2000000000")
+        client.get("/recommend?ids=oops")
+        client.get("/movies?q=dark")
+    found = duckdb.sql(
+        f"SELECT endpoint, status, release, deployment, variant, engine, num, known_ids, unknown_ids, recommended_ids, "
+        f"cached FROM '{log_folder(releases.home)}/*.parquet' ORDER BY requested_at"
+    ).fetchall()
+    shown = [film["movie_id"] for film in live["recommendations"]]
+    same = (releases.second, "d1", "champion")
+    assert found == [
+        ("recommend", 200, *same, "exact", 3, films[:2], [2000000000], shown, False),
+        ("recommend", 200, *same, "exact", 3, films[:2], [2000000000], shown, True),
+        ("pairs", 200, *same, "table", 0, films[2:4], [], [f["movie_id"] for f in table["recommendations"]], False),
+        ("recommend", 404, *same, "exact", 10, [], [2000000000], [], False),
+    ]
+    for path in log_folder(releases.home).iterdir():
+        assert b"somebody" not in path.read_bytes()
+        assert b"testclient" not in path.read_bytes()
+
+
+def test_files_are_bounded_complete_and_of_the_schema(tmp_path: Path) -> None:
+    log = RequestLog(Home(tmp_path), rows=10, seconds=60, most_bytes=10**9)
+    for number in range(25):
+        log.append(row(number))
+    log.close()
+    files = sorted(log_folder(Home(tmp_path)).iterdir())
+    assert [pq.read_metadata(path).num_rows for path in files] == [10, 10, 5]
+    assert all(path.suffix == ".parquet" and not path.name.startswith(".") for path in files)
+    assert all(pq.read_schema(path).equals(SCHEMA) for path in files)
+    assert [ids[0] for path in files for ids in pq.read_table(path)["known_ids"].to_pylist()] == list(range(25))
+
+
+def test_old_rows_are_written_without_waiting_for_more(tmp_path: Path) -> None:
+    log = RequestLog(Home(tmp_path), rows=1000, seconds=0.05, most_bytes=10**9)
+    log.append(row(1))
+    log.flush_if_old()
+    time.sleep(0.06)
+    log.flush_if_old()
+    log.close()
+    assert len(list(log_folder(Home(tmp_path)).iterdir())) == 1
+
+
+def test_a_full_folder_or_disk_stops_the_log_not_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = RequestLog(Home(tmp_path), rows=1, seconds=60, most_bytes=1)
+    for number in range(5):
+        log.append(row(number))
+    log.close()
+    assert len(list(log_folder(Home(tmp_path)).iterdir())) == 1
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("serving.request_log.pq.write_table", full)
+    log = RequestLog(Home(tmp_path / "other"), rows=1, seconds=60, most_bytes=10**9)
+    log.append(row(1))
+    log.close()
+    assert not list(log_folder(Home(tmp_path / "other")).iterdir())
