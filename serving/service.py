@@ -86,7 +86,7 @@ class Service:
         self.releases = LiveReleases(home, settings.challenger_share, self._changed)
         self._caches: dict[str, AnswerCache] = {}
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-        self._pool = ThreadPoolExecutor(max(1, cores // workers), thread_name_prefix="answers")
+        self._threads = max(1, cores // workers)
         self._waiting = 0
         self._log: RequestLog | None = None
         self._follower: asyncio.Task[None] | None = None
@@ -97,6 +97,7 @@ class Service:
             self._log = RequestLog(
                 self.home, self.settings.log_rows, self.settings.log_seconds, self.settings.log_bytes
             )
+        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="answers")
         self._look()
         self._follower = asyncio.create_task(self._follow())
 

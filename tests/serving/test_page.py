@@ -1,0 +1,341 @@
+"""The sign-up page in headless Chromium, as a visitor meets it: by pointer, by keyboard, on a phone, in bad moments.
+
+With MARQUEE_SCREENSHOTS=folder the pictures in docs/ are taken anew.
+"""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from serving.snapshot import Snapshot, load_snapshot
+from tests.serving.conftest import TwoReleases, running
+from warehouse.home import Home
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs Chromium for the browser tests: apt-get install chromium"
+)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, "--disable-sync"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(built: TwoReleases) -> Iterator[str]:
+    with running(built.home, request_log=False) as address:
+        yield address
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Callable[..., Page]]:
+    """Open pages that must not log an error, throw, or ask anybody but the service."""
+    opened: list[tuple[Any, list[str]]] = []
+
+    def open_one(address: str, path: str = "/", quiet: bool = True, **options: Any) -> Page:
+        context = browser.new_context(**{"viewport": {"width": 1280, "height": 860}, "locale": "en-GB", **options})
+        context.set_default_timeout(10_000)
+        page = context.new_page()
+        errors: list[str] = []
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda message: errors.append(message.text) if quiet and message.type == "error" else None)
+        page.on("request", lambda request: errors.append(request.url) if not request.url.startswith(address) else None)
+        opened.append((context, errors))
+        page.goto(address + path)
+        return page
+
+    yield open_one
+    for context, errors in opened:
+        context.close()
+        assert errors == []
+
+
+def choose(page: Page, field: str, words: str) -> None:
+    """Type into a picker and take the first suggestion, by keyboard."""
+    page.locator(field).fill(words)
+    expect(page.locator(f"{field}-list [role=option]").first).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+
+
+def bare(snapshot: Snapshot, place: int) -> str:
+    """A sign-up film's title without its year, as somebody would type it."""
+    title = snapshot.films.titles[snapshot.films.row_of[snapshot.films.signup_ids[place]]]
+    return title.rsplit(" (", 1)[0]
+
+
+def shown(page: Page, panel: str = "pair") -> list[int]:
+    """Recommended films on the page."""
+    cards = page.locator(f"#{panel}-results .card:not(.ghost)")
+    expect(cards.first).to_be_visible()
+    return [int(cards.nth(place).get_attribute("data-movie") or 0) for place in range(cards.count())]
+
+
+def violations(page: Page) -> list[str]:
+    """What axe finds; evaluated in the page, so that the page's own policy stays in force."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    page.wait_for_timeout(350)  # let the cards fade in: half-faded text has too little contrast
+    found = page.evaluate("() => axe.run({resultTypes: ['violations']})")["violations"]
+    return [f"{item['id']}: {[node['html'][:120] for node in item['nodes'][:3]]}" for item in found]
+
+
+def test_two_films_by_typing_then_the_link(address: str, open_page: Callable[..., Page], snapshot: Snapshot) -> None:
+    page = open_page(address)
+    expect(page.locator("#release")).to_have_text(snapshot.release)
+    expect(page.locator("#pair-results")).to_contain_text("Not sure?")
+    choose(page, "#film-a", bare(snapshot, 3))
+    choose(page, "#film-b", bare(snapshot, 8))
+    one, other = snapshot.films.signup_ids[3], snapshot.films.signup_ids[8]
+    expected = [movie for movie, _ in snapshot.pairs.find(one, other)]
+    assert shown(page) == expected
+    first = page.locator(".card").first
+    expect(first).to_contain_text("votes")
+    expect(first.locator(".year")).to_have_text(str(snapshot.films.card(expected[0])["year"]))
+    assert page.url == f"{address}/?a={one}&b={other}"
+    page.reload()
+    assert shown(page) == expected
+    again = open_page(address, f"/?a={one}&b={other}")
+    assert shown(again) == expected
+    assert again.locator("#film-a").input_value() == page.locator("#film-a").input_value() != ""
+
+
+def test_back_and_forth_in_the_history(address: str, open_page: Callable[..., Page], snapshot: Snapshot) -> None:
+    ids = snapshot.films.signup_ids
+    page = open_page(address, f"/?a={ids[0]}&b={ids[1]}")
+    before = shown(page)
+    choose(page, "#film-b", bare(snapshot, 9))
+    expect(page).to_have_url(f"{address}/?a={ids[0]}&b={ids[9]}")
+    page.go_back()
+    expect(page.locator("#pair-results .results-head")).to_contain_text(bare(snapshot, 1).split(",")[0])
+    assert shown(page) == before
+
+
+def test_keyboard_only(address: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(address)
+    expect(page.locator(".suggestion").first).to_be_visible()
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.id") == "film-a":
+            break
+    field = page.locator("#film-a")
+    expect(field).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(field).to_have_attribute("aria-expanded", "true")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowUp")
+    active = field.get_attribute("aria-activedescendant")
+    assert active == "film-a-option-0"
+    expect(page.locator(f"#{active}")).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("Escape")
+    expect(field).to_have_attribute("aria-expanded", "false")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator("#film-b")).to_be_focused()  # the page leads on to the second choice
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    assert shown(page)
+    expect(page.locator("#announcer")).to_contain_text("recommendations for")
+    page.locator("#tab-pair").focus()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#tab-any")).to_be_focused()
+    expect(page.locator("#panel-any")).to_be_visible()
+    expect(page.locator("#panel-pair")).to_be_hidden()
+
+
+def test_typing_errors_find_the_film(address: str, open_page: Callable[..., Page], snapshot: Snapshot) -> None:
+    page = open_page(address)
+    words = bare(snapshot, 0).split()
+    longest = max(words, key=len)
+    swapped = longest[:2] + longest[3] + longest[2] + longest[4:]
+    page.locator("#film-a").fill(bare(snapshot, 0).replace(longest, swapped))
+    title = page.locator("#film-a-list [role=option]").first
+    expect(title).to_contain_text(longest)
+    page.locator("#film-a").fill("qqqqzzzz")
+    expect(page.locator("#picker-a .no-match")).to_have_text("No film of that name here")
+
+
+def test_any_films_compare_with_the_table(address: str, open_page: Callable[..., Page], snapshot: Snapshot) -> None:
+    ids = snapshot.films.signup_ids
+    page = open_page(address, f"/?tab=any&ids={ids[0]},{ids[5]}")
+    per_pair = snapshot.neighbourhood.parameters.per_pair
+    expect(page.locator(".agreement")).to_contain_text(f"{per_pair} of {per_pair} with the precomputed table")
+    assert shown(page, "any")[:per_pair] == [movie for movie, _ in snapshot.pairs.find(ids[0], ids[5])]
+    choose(page, "#film-any", bare(snapshot, 20))
+    expect(page.locator(".agreement")).to_contain_text("3 pairs of these films")
+    expect(page.locator(".chosen li")).to_have_count(3)
+    expect(page).to_have_url(f"{address}/?tab=any&ids={ids[0]},{ids[5]},{ids[20]}")
+    page.get_by_label("the index").check()
+    expect(page.locator(".agreement")).to_contain_text("with comparing everybody")
+    page.locator(".chosen button").first.click()
+    expect(page.locator(".chosen li")).to_have_count(2)
+    expect(page).to_have_url(f"{address}/?tab=any&ids={ids[5]},{ids[20]}&engine=annoy")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("phone", [False, True])
+def test_nothing_stands_in_anybodys_way(
+    address: str, open_page: Callable[..., Page], snapshot: Snapshot, scheme: str, phone: bool
+) -> None:
+    """Axe finds nothing, in each theme, on a screen and on a phone, in each state; nothing is wider than the screen."""
+    size = {"width": 360, "height": 740} if phone else {"width": 1280, "height": 860}
+    page = open_page(address, color_scheme=scheme, viewport=size, has_touch=phone)
+    expect(page.locator(".suggestion").first).to_be_visible()
+    assert page.evaluate("document.documentElement.dataset.theme") == scheme
+    assert violations(page) == []
+    page.locator("#film-a").fill(bare(snapshot, 0)[:3])
+    expect(page.locator("[role=option]").first).to_be_visible()
+    page.keyboard.press("ArrowDown")
+    assert violations(page) == []
+    page.keyboard.press("Enter")
+    choose(page, "#film-b", bare(snapshot, 4))
+    assert shown(page)
+    page.locator("summary").click()
+    expect(page.locator("#lineage-body")).to_contain_text("sha256")
+    assert violations(page) == []
+    page.locator("#tab-any").click()
+    expect(page.locator(".agreement")).to_be_visible()
+    assert violations(page) == []
+    for _ in range(2):
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+        page.locator("#tab-pair").click()
+    if phone:
+        small = page.evaluate(
+            "() => [...document.querySelectorAll('button, input[type=text]')].filter(n => n.offsetParent)"
+            ".filter(n => n.getBoundingClientRect().height < 40).map(n => n.outerHTML)"
+        )
+        assert small == []
+        assert float(page.locator("#film-a").evaluate("n => parseFloat(getComputedStyle(n).fontSize)")) >= 16
+
+
+def test_the_theme_can_be_chosen_and_stays(address: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(address, color_scheme="light")
+    page.locator("#theme").click()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+    page.reload()
+    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+
+
+def test_a_failing_request_says_so_and_can_be_repeated(
+    address: str, open_page: Callable[..., Page], snapshot: Snapshot
+) -> None:
+    one, other = snapshot.films.signup_ids[:2]
+    page = open_page(address, quiet=False)
+    expect(page.locator(".suggestion").first).to_be_visible()
+    page.route("**/pairs/**", lambda route: route.abort())
+    page.locator(".suggestion").first.click()
+    expect(page.locator(".error")).to_contain_text("cannot be reached")
+    assert violations(page) == []
+    page.unroute("**/pairs/**")
+    page.get_by_role("button", name="Try again").click()
+    assert shown(page) == [movie for movie, _ in snapshot.pairs.find(one, other)]
+
+
+def test_slow_answers_show_that_something_is_coming(address: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(address)
+    expect(page.locator(".suggestion").first).to_be_visible()
+    held: list[Any] = []
+    page.route("**/pairs/**", lambda route: held.append(route))
+    page.locator(".suggestion").first.click()
+    expect(page.locator("[aria-busy=true]")).to_be_visible()
+    assert violations(page) == []
+    held[0].continue_()
+    assert shown(page)
+
+
+def test_links_to_films_that_are_gone_are_explained(
+    address: str, open_page: Callable[..., Page], snapshot: Snapshot
+) -> None:
+    page = open_page(address, f"/?a={snapshot.films.signup_ids[0]}&b=1999999999")
+    expect(page.locator("#notice")).to_contain_text("1999999999")
+    expect(page.locator("#pair-results")).to_contain_text("One more")
+    for odd in ("/?a=<script>&b=-1", "/?tab=any&ids=x,,1e9", "/?tab=nothing&a=1&a=2", "/?a=99999999999999"):
+        page = open_page(address, odd)
+        expect(page.locator("#release")).to_have_text(snapshot.release)
+
+
+def test_without_a_release_the_page_explains_and_goes_on_by_itself(
+    releases: TwoReleases, open_page: Callable[..., Page]
+) -> None:
+    releases.home.current.unlink()
+    with running(releases.home, request_log=False) as address:
+        page = open_page(address, quiet=False)
+        expect(page.locator("#outage")).to_contain_text("marquee run")
+        assert violations(page) == []
+        _keep(page, "no-release")
+        releases.switch(releases.first)
+        expect(page.locator(".suggestion").first).to_be_visible(timeout=15_000)
+        expect(page.locator("#outage")).to_be_hidden()
+        expect(page.locator("#release")).to_have_text(releases.first)
+
+
+def test_a_release_switch_while_the_page_is_open(releases: TwoReleases, open_page: Callable[..., Page]) -> None:
+    with running(releases.home, request_log=False) as address:
+        page = open_page(address)
+        expect(page.locator("#release")).to_have_text(releases.second)
+        releases.switch(releases.first)
+        page.wait_for_timeout(1500)
+        snapshot = load_snapshot(releases.home, releases.home.release_file(releases.first))
+        choose(page, "#film-a", bare(snapshot, 3))
+        choose(page, "#film-b", bare(snapshot, 8))
+        expect(page.locator("#notice")).to_contain_text(releases.first)
+        expect(page.locator("#release")).to_have_text(releases.first)
+        one, other = snapshot.films.signup_ids[3], snapshot.films.signup_ids[8]
+        expect(page.locator("#pair-results .card")).to_have_count(len(snapshot.pairs.find(one, other)))
+        assert shown(page) == [movie for movie, _ in snapshot.pairs.find(one, other)]
+
+
+def test_the_page_is_there_at_once(address: str, open_page: Callable[..., Page], snapshot: Snapshot) -> None:
+    one, other = snapshot.films.signup_ids[:2]
+    page = open_page(address, f"/?a={one}&b={other}")
+    shown(page)
+    timing = page.evaluate("performance.getEntriesByType('navigation')[0].toJSON()")
+    assert timing["loadEventEnd"] < 1000
+    answered = page.evaluate("Math.max(...performance.getEntriesByType('resource').map((entry) => entry.responseEnd))")
+    assert answered < 1500
+    sizes = page.evaluate("performance.getEntriesByType('resource').map((entry) => entry.transferSize)")
+    assert sum(sizes) < 200_000
+
+
+def _keep(page: Page, name: str) -> None:
+    """Take a picture for the documentation, if somebody wants them."""
+    folder = os.environ.get("MARQUEE_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=str(Path(folder) / f"signup-{name}.png"))
+
+
+@pytest.mark.skipif("MARQUEE_SCREENSHOTS" not in os.environ, reason="takes pictures into MARQUEE_SCREENSHOTS=DIR")
+def test_pictures_for_the_documentation(sample_home: Path, open_page: Callable[..., Page]) -> None:
+    sizes = {"desk": {"width": 1200, "height": 900}, "phone": {"width": 390, "height": 844}}
+    with running(Home(sample_home), request_log=False) as address:
+        for scheme, size in (("light", "desk"), ("dark", "desk"), ("light", "phone"), ("dark", "phone")):
+            page = open_page(address, color_scheme=scheme, viewport=sizes[size])
+            expect(page.locator(".suggestion").first).to_be_visible()
+            page.locator("#film-a").fill("matr")
+            expect(page.locator("[role=option]").first).to_be_visible()
+            page.keyboard.press("ArrowDown")
+            _keep(page, f"typing-{size}-{scheme}")
+            page.keyboard.press("Enter")
+            choose(page, "#film-b", "toy story")
+            shown(page)
+            page.wait_for_timeout(400)
+            _keep(page, f"pair-{size}-{scheme}")
+            page.locator("#tab-any").click()
+            choose(page, "#film-any", "alein")
+            expect(page.locator(".chosen li")).to_have_count(3)
+            page.wait_for_timeout(900)
+            _keep(page, f"any-{size}-{scheme}")

@@ -1,0 +1,68 @@
+"""The service against its own OpenAPI document, by schemathesis: no error of the server, no surprise in an answer.
+
+MARQUEE_SCHEMA_CASES sets the number of cases for each operation and mode; 520 make more than 5,000 in all.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode
+from starlette.testclient import TestClient
+
+from tests.serving.conftest import TwoReleases, running
+
+CASES = int(os.environ.get("MARQUEE_SCHEMA_CASES", "25"))
+
+PATHS = ["/recommend", "/pairs/{a}/{b}", "/movies", "/signup-movies", "/release", "/health/live", "/health/ready"]
+
+counted: dict[int, int] = {}
+
+
+@pytest.fixture(scope="module")
+def schema(built: TwoReleases) -> Iterator[schemathesis.BaseSchema]:
+    with running(built.home, request_log=False) as address:
+        yield schemathesis.openapi.from_url(f"{address}/openapi.json")
+
+
+@pytest.mark.parametrize(
+    ("path", "mode"),
+    # What takes no parameter cannot be asked wrongly.
+    [(path, mode) for path in PATHS for mode in GenerationMode if mode.is_positive or "health" not in path],
+)
+def test_the_service_keeps_to_its_document(schema: schemathesis.BaseSchema, path: str, mode: GenerationMode) -> None:
+    """Well-formed requests are answered as documented, malformed ones refused as documented."""
+
+    @settings(
+        max_examples=CASES,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    )
+    @given(schema[path]["GET"].as_strategy(generation_mode=mode))
+    def check(case: schemathesis.Case) -> None:
+        response = case.call()
+        counted[response.status_code] = counted.get(response.status_code, 0) + 1
+        case.validate_response(response)
+
+    check()
+
+
+def test_as_many_cases_ran_as_were_asked_for() -> None:
+    """Counts what the tests above sent; with -s it prints by status."""
+    print(f"\n{sum(counted.values())} cases by status: {dict(sorted(counted.items()))}")
+    assert not any(status >= 500 for status in counted)
+    assert sum(counted.values()) >= CASES
+
+
+def test_the_document_names_every_public_path(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    assert set(document["paths"]) == set(PATHS)
+    for path, operations in document["paths"].items():
+        assert operations["get"]["summary"], path
+        assert operations["get"]["description"], path
+        assert {"200", "503"} <= set(operations["get"]["responses"])
+    assert "ProblemDetails" in document["components"]["schemas"]
