@@ -14,6 +14,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.definitions import build_defs
+from orchestration.event_log import quick_event_log
 from recommender.parameters import ModelParameters
 from warehouse.home import HOME_VARIABLE, Home
 
@@ -91,7 +92,7 @@ def execute(
         "ops": {name: {"config": dict(values)} for name, values in (ops or {}).items()},
         "loggers": {"progress": {}},
     }
-    with prepare_instance(home) as instance:
+    with quick_event_log(), prepare_instance(home) as instance:
         result = (
             build_defs()
             .resolve_job_def(job)
