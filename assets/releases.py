@@ -1,12 +1,17 @@
 """The published group: write, audit, publish. A release is staged with its checks, goes live, and retires."""
 
+from functools import partial
+
 import dagster as dg
 from pydantic import Field
 
 from assets.common import OWNERS, Stopwatch, markdown_table, result
-from checks.release import RELEASE_CHECKS, REQUIRED_CHECKS, audit_release
+from checks.assets import check_result
+from checks.data import Context
+from checks.release import ASSET, RELEASE_CHECKS, REQUIRED_CHECKS, audit_release
+from checks.settings import CheckSettings
+from checks.suite import results_of
 from recommender.parameters import ModelParameters
-from warehouse.check_results import CheckResult
 from warehouse.database import Warehouse
 from warehouse.published import example_pairs, open_release
 from warehouse.releases import (
@@ -29,17 +34,6 @@ class RetentionConfig(dg.Config):
     keep: int = Field(default=24, ge=1, description="Newest releases to keep, besides the live one and the challenger.")
 
 
-def _check_result(outcome: CheckResult) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        asset_key=STAGED,
-        check_name=outcome.check_name,
-        passed=outcome.passed,
-        severity=dg.AssetCheckSeverity.ERROR if outcome.severity == "error" else dg.AssetCheckSeverity.WARN,
-        description=outcome.description,
-        metadata={"value": outcome.value, "threshold": outcome.threshold},
-    )
-
-
 @dg.asset(
     key=STAGED,
     group_name="published",
@@ -51,18 +45,20 @@ def _check_result(outcome: CheckResult) -> dg.AssetCheckResult:
         ["raw", "genome"], ["model", "annoy_indexes"],
     ],
     check_specs=[
-        dg.AssetCheckSpec(
-            check.name, asset=STAGED, description=check.description, blocking=check.severity == "error"
-        )
+        dg.AssetCheckSpec(check.name, asset=STAGED, description=check.description, blocking=check.gates)
         for check in RELEASE_CHECKS
     ],
 )  # fmt: skip
 def staged_release(
-    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
+    parameters: dg.ResourceParam[ModelParameters],
+    check_settings: dg.ResourceParam[CheckSettings],
+    warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult:
     """A complete release beside the live one: database file and serving pack, checked, read by nobody yet."""
     watch = Stopwatch()
-    staged = stage_release(warehouse, parameters, audit_release)
+    tables = results_of(Context(warehouse, parameters, check_settings))
+    audit = partial(audit_release, home=warehouse.home, settings=check_settings, tables=tables)
+    staged = stage_release(warehouse, parameters, audit, REQUIRED_CHECKS)
     with open_release(warehouse.home, staged.release) as con:
         preview = markdown_table(con, "SELECT check_name, passed, value, description FROM checks", rows=100)
         facts = markdown_table(con, "SELECT * EXCLUDE (parameters, row_counts) FROM release")
@@ -75,7 +71,7 @@ def staged_release(
         "lineage": facts,
     }
     found = result(watch, metadata, version=staged.release, changed=not staged.reused)
-    return found._replace(check_results=[_check_result(outcome) for outcome in staged.results])
+    return found._replace(check_results=[check_result(outcome) for outcome in staged.results if outcome.asset == ASSET])
 
 
 @dg.asset(
@@ -103,7 +99,11 @@ def live_release_asset(
         )
     else:
         promoted = promote(
-            warehouse, release, REQUIRED_CHECKS, who=acting_user(), why=f"run {context.run.run_id} of {context.job_name}"
+            warehouse,
+            release,
+            REQUIRED_CHECKS,
+            who=acting_user(),
+            why=f"run {context.run.run_id} of {context.job_name}",
         )
     live = live_release(warehouse.home)
     with open_release(warehouse.home) as con:
@@ -117,7 +117,7 @@ def live_release_asset(
 
 def _release_to_promote(warehouse: Warehouse, parameters: ModelParameters) -> str:
     """The staged release made from the tables as they are now."""
-    release = same_content(warehouse, describe_next(warehouse.con, parameters)["content_hash"], passed_only=False)
+    release = same_content(warehouse, describe_next(warehouse.con, parameters)["content_hash"])
     if release is None:
         raise dg.Failure(
             "no release is staged for the tables as they are now; materialize published/staged_release first",

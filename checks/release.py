@@ -1,19 +1,30 @@
 """Release checks: what a staged file must satisfy before anybody may read it.
 
-Belongs here: checks that look at the published file alone, through SQL, so that they hold for what consumers get and
-not for what the pipeline believes it wrote. Each is a row of `RELEASE_CHECKS`: a name, a query for the number of
-violations, and what the number means. Does not belong here: checks of the working tables (`checks.tables`) and the
+Belongs here: checks that look at the published file itself, so that they hold for what consumers get and not for what
+the pipeline believes it wrote; and the audit that runs them all. Most are rows of `VIOLATION_CHECKS`: a name, a query
+for the number of violations, and what the number means. Does not belong here: what needs the serving pack
+(`checks.lists`) or the live release (`checks.comparison`), checks of the working tables (`checks.suite`), and the
 decision what a failure leads to (`warehouse.releases`).
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import duckdb
 
+from checks.comparison import drift, overlaps
+from checks.lists import LIST_CHECKS
+from checks.schemas import FIRST_MONTH, PUBLISHED_MODELS
+from checks.settings import CheckSettings
+from checks.staged import ASSET, Staged, open_staged
+from checks.suite import REQUIRED_TABLE_CHECKS
+from checks.tables import check_columns, check_schema, one_row
 from warehouse.check_results import CheckResult
-
-ASSET = "published/staged_release"
+from warehouse.files import file_sha256
+from warehouse.home import Home
+from warehouse.packs import PackError, read_manifest
+from warehouse.raw_tables import LAST_MONTH, fingerprint_of_months
+from warehouse.sql import sql
 
 
 @dataclass(frozen=True)
@@ -27,16 +38,20 @@ class ViolationCheck:
         What must hold.
     query : str
         SQL that returns the number of violations.
-    severity : {'error', 'warn'}
     """
 
     name: str
     description: str
     query: str
-    severity: Literal["error", "warn"] = "error"
+
+    def __call__(self, staged: Staged) -> CheckResult:
+        """Count violations in a staged release."""
+        violations = int(one_row(staged.con, self.query)[0])
+        found = "holds" if violations == 0 else f"{violations:,} violations"
+        return staged.judge(self.name, violations, f"{self.description}: {found}", error=0)
 
 
-RELEASE_CHECKS: tuple[ViolationCheck, ...] = (
+VIOLATION_CHECKS: tuple[ViolationCheck, ...] = (
     ViolationCheck(
         "no_table_empty",
         "every table but checks has rows",
@@ -147,40 +162,138 @@ RELEASE_CHECKS: tuple[ViolationCheck, ...] = (
         WHERE votes < 1 OR votes > (SELECT CAST(parameters ->> 'max_neighbours' AS INTEGER) FROM release)
         """,
     ),
+    ViolationCheck(
+        "likes_follow_ratings",
+        "the likes of every film are the ratings of it that reach like_threshold",
+        """
+        SELECT count(*) FROM movies LEFT JOIN (
+            SELECT movie_id, count(*) AS counted FROM ratings
+            WHERE rating >= (SELECT CAST(parameters ->> 'like_threshold' AS FLOAT) FROM release) GROUP BY movie_id
+        ) USING (movie_id)
+        WHERE likes <> coalesce(counted, 0)
+        """,
+    ),
+    ViolationCheck(
+        "vectors_as_marked",
+        "has_vector is true for the films of genome and no others",
+        "SELECT count(*) FROM movies FULL JOIN genome USING (movie_id) "
+        "WHERE has_vector IS DISTINCT FROM (genome.relevance IS NOT NULL)",
+    ),
 )
-"""Checks of every release, cheap enough to run each time."""
-
-REQUIRED_CHECKS = frozenset(check.name for check in RELEASE_CHECKS if check.severity == "error")
-"""Names of the release checks without whose recorded pass nothing goes live."""
+"""Rules that every row, list or table of a release meets."""
 
 
-def audit_release(con: duckdb.DuckDBPyConnection) -> list[CheckResult]:
+def ratings_as_fingerprinted(staged: Staged) -> CheckResult:
+    """The ratings are those the release names by their fingerprint, row for row: none lost, none changed."""
+    query = sql("month_fingerprints").replace("raw.ratings", "ratings")
+    span = {"first": FIRST_MONTH, "after": LAST_MONTH}
+    months = staged.con.execute(f"SELECT month, fingerprint FROM ({query}) ORDER BY month", span).fetchall()
+    found, named = fingerprint_of_months(months), staged.row["ratings_fingerprint"]
+    return staged.judge(
+        "ratings_as_fingerprinted",
+        float(found != named),
+        f"the ratings have the fingerprint {found}; the release names {named}",
+        error=0,
+    )
+
+
+def pack_as_manifest(staged: Staged) -> CheckResult:
+    """The serving pack belongs to this release, and its files are those its manifest names, byte for byte."""
+    folder = staged.home.pack_folder(staged.release)
+    try:
+        manifest = read_manifest(folder)
+        wrong = [name for name, facts in manifest["files"].items() if file_sha256(folder / name) != facts["sha256"]]
+        if manifest["release"] != staged.release:
+            wrong.append(f"belongs to {manifest['release']}")
+    except (PackError, OSError) as error:
+        wrong = [str(error)]
+    found = f"not as written: {', '.join(wrong)}" if wrong else "as written"
+    return staged.judge("pack_as_manifest", len(wrong), f"files of the serving pack: {found}", error=0)
+
+
+def published_schema(table: str) -> Callable[[Staged], CheckResult]:
+    """The check of one published table against its model."""
+    name = f"published_{table}_schema"
+
+    def check(staged: Staged) -> CheckResult:
+        if table == "ratings":  # row by row they are the checked ones: ratings_as_fingerprinted
+            return check_columns(staged.con, table, PUBLISHED_MODELS[table], ASSET, name=name)
+        # Uniqueness of the pairs' rows follows from ranks_contiguous.
+        unique = table != "pair_recommendations"
+        return check_schema(staged.con, table, PUBLISHED_MODELS[table], ASSET, name=name, unique=unique)
+
+    check.__name__ = name
+    check.__doc__ = f"The table {table} is as the published contract says."
+    return check
+
+
+@dataclass(frozen=True)
+class ReleaseCheck:
+    """A check of a staged release as it is announced: its name, what must hold, and whether it can block."""
+
+    name: str
+    description: str
+    gates: bool = True
+
+
+SCHEMA_CHECKS = tuple(published_schema(table) for table in PUBLISHED_MODELS)
+SINGLE_CHECKS: tuple[Callable[[Staged], CheckResult], ...] = (ratings_as_fingerprinted, pack_as_manifest, *LIST_CHECKS)
+COMPARISONS: dict[Callable[[Staged], list[CheckResult]], tuple[ReleaseCheck, ...]] = {
+    overlaps: (
+        ReleaseCheck("overlap_jaccard", "lists overlap with those of the live release"),
+        ReleaseCheck("overlap_rbo", "lists overlap with those of the live release, first places counting most"),
+        ReleaseCheck("pairs_changed", "share of pairs whose list changes; for information", gates=False),
+    ),
+    drift: (
+        ReleaseCheck("drift_ratings", "stars are given as in the live release"),
+        ReleaseCheck("drift_likes_per_user", "users like about as many films as in the live release"),
+        ReleaseCheck("drift_film_popularity", "likes spread over the films as in the live release"),
+    ),
+}
+
+
+def _announce(check: Callable[[Staged], CheckResult]) -> ReleaseCheck:
+    return ReleaseCheck(check.__name__, " ".join((check.__doc__ or "").split()))
+
+
+RELEASE_CHECKS: tuple[ReleaseCheck, ...] = (
+    *(_announce(check) for check in SCHEMA_CHECKS),
+    *(ReleaseCheck(check.name, check.description) for check in VIOLATION_CHECKS),
+    *(_announce(check) for check in SINGLE_CHECKS),
+    *(announced for group in COMPARISONS.values() for announced in group),
+)
+"""All checks of a staged release, in the order of their results."""
+
+REQUIRED_CHECKS = REQUIRED_TABLE_CHECKS | {check.name for check in RELEASE_CHECKS if check.gates}
+"""Names of the checks without whose recorded result nothing goes live: of its tables and of itself."""
+
+
+def audit_release(
+    con: duckdb.DuckDBPyConnection, home: Home, settings: CheckSettings, tables: Sequence[CheckResult] = ()
+) -> list[CheckResult]:
     """Run all release checks on an open release file.
 
     Parameters
     ----------
     con : duckdb.DuckDBPyConnection
         Read-only connection to the file.
+    home : Home
+        Holds its serving pack and the live release.
+    settings : CheckSettings
+    tables : sequence of CheckResult
+        Of the tables it was made from; they become part of its record.
 
     Returns
     -------
     list of CheckResult
-        One per check, in the order of `RELEASE_CHECKS`.
+        Those of the tables, then one per check in the order of `RELEASE_CHECKS`. If a table lacks columns, the checks
+        that need them are left out, and their missing results block.
     """
-    results = []
-    for check in RELEASE_CHECKS:
-        row = con.execute(check.query).fetchone()
-        violations = int(row[0]) if row is not None else 0
-        found = "holds" if violations == 0 else f"{violations:,} violations"
-        results.append(
-            CheckResult(
-                check_name=check.name,
-                asset=ASSET,
-                passed=violations == 0,
-                severity=check.severity,
-                value=float(violations),
-                threshold=0.0,
-                description=f"{check.description}: {found}",
-            )
-        )
-    return results
+    checks: tuple[Callable[[Staged], CheckResult], ...] = (*VIOLATION_CHECKS, *SINGLE_CHECKS)
+    with open_staged(con, home, settings) as staged:
+        schemas = [check(staged) for check in SCHEMA_CHECKS]
+        if any("dtypes" in found.details and found.details.get("shape") is None for found in schemas):
+            return [*tables, *schemas]
+        results = [check(staged) for check in checks]
+        compared = [result for compare in COMPARISONS for result in compare(staged)]
+    return [*tables, *schemas, *results, *compared]

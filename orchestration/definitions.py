@@ -9,9 +9,10 @@ from typing import Any
 import dagster as dg
 
 from assets import model, raw, recommendations, releases
+from checks.assets import make_asset_checks
 from orchestration.jobs import JOBS
 from orchestration.progress import progress_logger
-from orchestration.resources import ParametersResource, WarehouseResource
+from orchestration.resources import CheckSettingsResource, ParametersResource, WarehouseResource
 from orchestration.schedules import SCHEDULES
 
 
@@ -25,9 +26,15 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     """
     return dg.Definitions(
         assets=[*raw.ASSETS, *model.ASSETS, *recommendations.ASSETS, *releases.ASSETS],
+        asset_checks=make_asset_checks(),
         jobs=JOBS,
         schedules=SCHEDULES,
-        resources={"parameters": ParametersResource(), "warehouse": WarehouseResource(), **(resources or {})},
+        resources={
+            "check_settings": CheckSettingsResource(),
+            "parameters": ParametersResource(),
+            "warehouse": WarehouseResource(),
+            **(resources or {}),
+        },
         loggers={"console": dg.colored_console_logger, "progress": progress_logger},
         # A process per step would cost seconds each and could not share the arrays read from the database.
         executor=dg.in_process_executor,

@@ -2,19 +2,26 @@
 
 import dagster as dg
 
+RAW_TABLES = [
+    dg.AssetKey(["raw", name])
+    for name in ("source_files", "rating_files", "rejected_rows", "movies", "ratings", "genome_tags", "genome")
+]
 IMPORTED = dg.AssetSelection.assets(["raw", "source_files"], ["raw", "movies"], ["raw", "rejected_rows"])
 LIKES = dg.AssetSelection.assets(["model", "likes"], ["model", "film_likes"])
 GENOME = dg.AssetSelection.assets(["raw", "genome_tags"], ["raw", "genome"])
 RECOMMENDED = dg.AssetSelection.groups("recs", "published")
+RATINGS_CHECKED = dg.AssetSelection.checks_for_assets(dg.AssetKey(["raw", "ratings"]))
+INPUTS_CHECKED = dg.AssetSelection.checks_for_assets(*RAW_TABLES)
+"""Checks of what a run reads but does not make; those of what it makes are part of it anyway."""
 
 import_source = dg.define_asset_job(
     "import_source",
-    selection=IMPORTED,
+    selection=IMPORTED | RATINGS_CHECKED,
     description="Load a source: swaps all raw tables in one transaction.",
 )
 ingest_ratings = dg.define_asset_job(
     "ingest_ratings",
-    selection=dg.AssetSelection.assets(["raw", "rating_files"]) | LIKES,
+    selection=dg.AssetSelection.assets(["raw", "rating_files"]) | LIKES | RATINGS_CHECKED,
     description="Take in files of new ratings: the months they touch, and the likes that follow.",
 )
 reload_ratings = dg.define_asset_job(
@@ -24,12 +31,12 @@ reload_ratings = dg.define_asset_job(
 )
 refresh_recommendations = dg.define_asset_job(
     "refresh_recommendations",
-    selection=LIKES | RECOMMENDED,
+    selection=LIKES | RECOMMENDED | INPUTS_CHECKED,
     description="Recommend from the likes as they are now: all pairs, staged, checked, live. Hourly.",
 )
 retrain_model = dg.define_asset_job(
     "retrain_model",
-    selection=GENOME | dg.AssetSelection.groups("model") | RECOMMENDED,
+    selection=GENOME | dg.AssetSelection.groups("model") | RECOMMENDED | INPUTS_CHECKED,
     description="Genome, likes, user vectors and Annoy index anew, then a refresh. Nightly.",
 )
 

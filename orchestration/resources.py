@@ -1,7 +1,8 @@
 """Dagster resources: the home, the model's parameters and the working database.
 
 Belongs here: how a run gets at them. The parameters resource is made from `recommender.parameters`, so that every
-parameter appears in the Launchpad with its description and default, and is declared once.
+parameter appears in the Launchpad with its description and default, and is declared once; so are the thresholds of the
+checks.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, create_model
 
+from checks.settings import CheckSettings, load_settings
 from recommender.parameters import ModelParameters, make_parameters
 from warehouse.database import WAIT_SECONDS, Warehouse, open_warehouse
 from warehouse.home import Home
@@ -38,6 +40,27 @@ ParametersResource: type[dg.ConfigurableResource] = create_model(  # type: ignor
     **{name: _plain_field(name) for name in ModelParameters.model_fields},
 )
 """Resource with one field per model parameter; hands the assets a `ModelParameters`."""
+
+
+class _CheckSettingsBase(dg.ConfigurableResource):
+    """Thresholds of the checks: a value given here wins over the home's checks.toml, and that over the default."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> CheckSettings:
+        """Build the immutable value object the checks receive."""
+        fields = CheckSettings.model_fields
+        given = {name: getattr(self, name) for name in fields if getattr(self, name) != fields[name].default}
+        return load_settings(Home.find().root, given)
+
+
+CheckSettingsResource: type[dg.ConfigurableResource] = create_model(  # type: ignore[call-overload]
+    "CheckSettingsResource",
+    __base__=_CheckSettingsBase,
+    **{
+        name: (type(field.default), Field(default=field.default, description=field.description))
+        for name, field in CheckSettings.model_fields.items()
+    },
+)
+"""Resource with one field per threshold; hands the checks a `CheckSettings`."""
 
 
 class WarehouseResource(dg.ConfigurableResource):

@@ -4,10 +4,11 @@ Belongs here: the value object and its table. Does not belong here: what is chec
 failure (`warehouse.releases` refuses to promote; Dagster stops the run).
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 
@@ -30,6 +31,8 @@ class CheckResult:
         What was measured and what it was held against, if the check has a number.
     description : str
         What it means, with the facts of this outcome.
+    details : mapping
+        More numbers, of JSON types: shape, types, failing rows. Kept in the registry, not in the published table.
     """
 
     check_name: str
@@ -39,6 +42,7 @@ class CheckResult:
     value: float | None
     threshold: float | None
     description: str
+    details: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def blocks(self) -> bool:
@@ -59,14 +63,15 @@ def record_results(con: duckdb.DuckDBPyConnection, subject: str, results: Iterab
             [subject, result.check_name, result.asset],
         )
         con.execute(
-            "INSERT INTO ops.check_results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [subject, *result.row(), now],
+            "INSERT INTO ops.check_results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [subject, *result.row(), now, json.dumps(dict(result.details), default=str)],
         )
 
 
 def recorded_results(con: duckdb.DuckDBPyConnection, subject: str) -> list[CheckResult]:
     """Outcomes recorded for a subject, by asset and name."""
     rows = con.execute(
-        f"SELECT {', '.join(COLUMNS)} FROM ops.check_results WHERE subject = ? ORDER BY asset, check_name", [subject]
+        f"SELECT {', '.join(COLUMNS)}, details FROM ops.check_results WHERE subject = ? ORDER BY asset, check_name",
+        [subject],
     ).fetchall()
-    return [CheckResult(*row) for row in rows]
+    return [CheckResult(**dict(zip(COLUMNS, row[:-1], strict=True)), details=json.loads(row[-1])) for row in rows]

@@ -146,8 +146,13 @@ def _fingerprint_months(con: duckdb.DuckDBPyConnection, first: date, after: date
         f"INSERT INTO raw.rating_months {sql('month_fingerprints')} ORDER BY month", {"first": first, "after": after}
     )
     months = con.execute("SELECT month, fingerprint, ratings FROM raw.rating_months ORDER BY month").fetchall()
-    fingerprint = digest("ratings", [(str(month), mark) for month, mark, _ in months])[:16]
+    fingerprint = fingerprint_of_months((month, mark) for month, mark, _ in months)
     set_table_version(con, "raw.ratings", fingerprint, sum(count for _, _, count in months))
+
+
+def fingerprint_of_months(months: Iterable[tuple[date, str]]) -> str:
+    """Fingerprint of all ratings, from those of their months in ascending order."""
+    return digest("ratings", [(str(month), mark) for month, mark in months])[:16]
 
 
 def load_months(con: duckdb.DuckDBPyConnection, home: Home, first: date, after: date) -> int:

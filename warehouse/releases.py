@@ -128,20 +128,25 @@ def describe_next(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -
     return {**lineage, "content_hash": content}
 
 
-def same_content(warehouse: Warehouse, content_hash: str, *, passed_only: bool = True) -> str | None:
-    """The newest release with this content whose files are there (and that passed its checks), or None."""
+def same_content(warehouse: Warehouse, content_hash: str, required: Collection[str] = ()) -> str | None:
+    """The newest release with this content whose files are there and that may go live or, forced, is live; or None.
+
+    Without `required` any release will do whose files are there.
+    """
     rows = warehouse.con.execute(
         "SELECT release FROM ops.releases WHERE content_hash = ? ORDER BY release DESC", [content_hash]
     ).fetchall()
     for (release,) in rows:
         complete = warehouse.home.release_file(release).exists() and warehouse.home.pack_folder(release).exists()
-        blocked = passed_only and any(result.blocks for result in recorded_results(warehouse.con, release))
-        if complete and not blocked:
+        wanted = not required or release == live_release(warehouse.home)
+        if complete and (wanted or not refusals(warehouse.con, release, required)):
             return str(release)
     return None
 
 
-def stage_release(warehouse: Warehouse, parameters: ModelParameters, audit: Audit) -> StagedRelease:
+def stage_release(
+    warehouse: Warehouse, parameters: ModelParameters, audit: Audit, required: Collection[str]
+) -> StagedRelease:
     """Write the release that the tables make now, check it and record both; nobody reads it yet.
 
     Parameters
@@ -149,7 +154,9 @@ def stage_release(warehouse: Warehouse, parameters: ModelParameters, audit: Audi
     warehouse : Warehouse
     parameters : ModelParameters
     audit : callable
-        The release checks; gets a read-only connection to the new file.
+        The checks; gets a read-only connection to the new file.
+    required : collection of str
+        Names of the checks a release with the same content must have passed to be taken instead of a new one.
 
     Returns
     -------
@@ -164,7 +171,7 @@ def stage_release(warehouse: Warehouse, parameters: ModelParameters, audit: Audi
     con, home = warehouse.con, warehouse.home
     remove_leftovers(home.published)
     described = describe_next(con, parameters)
-    known = same_content(warehouse, described["content_hash"])
+    known = same_content(warehouse, described["content_hash"], required)
     if known is not None:
         return StagedRelease(known, True, recorded_results(con, known))
     now = datetime.now(UTC)

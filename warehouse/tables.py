@@ -37,7 +37,7 @@ WORKING_TABLES: dict[str, str] = {
     "ops.release_events": "release VARCHAR, event VARCHAR, happened_at TIMESTAMP, who VARCHAR, why VARCHAR",
     "ops.check_results": (
         "subject VARCHAR, check_name VARCHAR, asset VARCHAR, passed BOOLEAN, severity VARCHAR, value DOUBLE, "
-        "threshold DOUBLE, description VARCHAR, checked_at TIMESTAMP"
+        "threshold DOUBLE, description VARCHAR, checked_at TIMESTAMP, details JSON"
     ),
 }
 """Columns of every table of the working database whose shape is fixed, by ``schema.table``."""
@@ -62,8 +62,11 @@ PUBLISHED_TABLES: dict[str, str] = {
 
 
 def create_statements() -> list[str]:
-    """SQL that creates every missing schema and table of the working database."""
+    """SQL that creates every missing schema, table and later added column of the working database."""
     schemas = sorted({name.split(".")[0] for name in WORKING_TABLES})
-    return [f"CREATE SCHEMA IF NOT EXISTS {schema}" for schema in schemas] + [
-        f"CREATE TABLE IF NOT EXISTS {name} ({columns})" for name, columns in WORKING_TABLES.items()
+    return [
+        *(f"CREATE SCHEMA IF NOT EXISTS {schema}" for schema in schemas),
+        *(f"CREATE TABLE IF NOT EXISTS {name} ({columns})" for name, columns in WORKING_TABLES.items()),
+        # Homes made before the column was added go on working.
+        "ALTER TABLE ops.check_results ADD COLUMN IF NOT EXISTS details JSON DEFAULT '{}'",
     ]

@@ -38,13 +38,19 @@ def test_graph_is_as_recorded(specs: list[dg.AssetSpec]) -> None:
 
 
 def snapshot(specs: list[dg.AssetSpec]) -> dict[str, object]:
-    """Assets with what they depend on, jobs with what they make, schedules with their cron lines."""
+    """Assets with what they depend on and their checks, jobs with what they make, schedules with their cron lines."""
     defs = build_defs()
     repository = defs.get_repository_def()
     return {
         "assets": {
             spec.key.to_user_string(): sorted(dep.asset_key.to_user_string() for dep in spec.deps)
             for spec in sorted(specs, key=lambda spec: spec.key)
+        },
+        "checks": {
+            key.to_user_string(): sorted(
+                check.name for check in repository.asset_graph.asset_check_keys if check.asset_key == key
+            )
+            for key in sorted({check.asset_key for check in repository.asset_graph.asset_check_keys})
         },
         "jobs": {
             job.name: sorted(key.to_user_string() for key in job.asset_layer.selected_asset_keys)
