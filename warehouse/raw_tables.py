@@ -95,7 +95,7 @@ def load_source(con: duckdb.DuckDBPyConnection, home: Home, manifest: SourceMani
             "fingerprint": manifest.fingerprint,
             "origin": manifest.origin,
             "at": datetime.now(UTC).replace(tzinfo=None),
-            "manifest": manifest.to_json(),
+            "manifest": json.dumps(manifest.to_json()),
         },
     )
     for file in manifest.files:
