@@ -162,24 +162,25 @@ def signup_positions(catalogue: Catalogue, top_movies: int) -> NDArray[np.int32]
     return np.flatnonzero(suitable)[:top_movies].astype(np.int32)
 
 
-def weighted_vectors(vectors: NDArray[np.float32], weighting: Literal["none", "idf"]) -> NDArray[np.float32]:
+def weighted_vectors(vectors: NDArray[np.float32], weighting: Literal["none", "idf", "tfidf"]) -> NDArray[np.float32]:
     """Weight the tags of all film vectors.
 
     ``idf`` multiplies tag t by ``ln((1 + films) / (1 + df_t)) + 1`` where df_t, the number of films that have the
     tag, is the sum of its relevances over all films: relevance is a degree, so is belonging to a tag's films. This
     is the smoothed inverse document frequency of scikit-learn's TfidfTransformer (Salton & Buckley 1988) with soft
-    counts. Every weight is >= 1.
+    counts. Every weight is >= 1. ``tfidf`` then scales each film's vector to unit length, as that transformer does:
+    both films of a pair count the same, however many tags they have.
 
     Parameters
     ----------
     vectors : float32 array, shape (films_with_vector, tags)
         Relevances on [0, 1].
-    weighting : {"none", "idf"}
+    weighting : {"none", "idf", "tfidf"}
 
     Returns
     -------
     float32 array, shape (films_with_vector, tags)
-        The input itself for ``none``.
+        The input itself for ``none``; zeros stay zeros.
 
     Raises
     ------
@@ -189,13 +190,16 @@ def weighted_vectors(vectors: NDArray[np.float32], weighting: Literal["none", "i
     check_vectors(vectors)
     if weighting == "none":
         return vectors
-    if weighting != "idf":
-        raise ValueError(f"unknown weighting {weighting!r}; choose none or idf")
+    if weighting not in ("idf", "tfidf"):
+        raise ValueError(f"unknown weighting {weighting!r}; choose none, idf or tfidf")
     films = len(vectors)
     soft_count = np.minimum(vectors.sum(axis=0, dtype=np.float64), films)
     weights = np.log((1.0 + films) / (1.0 + soft_count)) + 1.0
-    weighted: NDArray[np.float32] = (vectors * weights).astype(np.float32)
-    return weighted
+    weighted = vectors * weights
+    if weighting == "tfidf":
+        lengths = np.sqrt(np.einsum("ft,ft->f", weighted, weighted))
+        weighted /= np.where(lengths > 0.0, lengths, 1.0)[:, None]
+    return np.asarray(weighted, dtype=np.float32)
 
 
 def weighted_catalogue(catalogue: Catalogue, parameters: ModelParameters) -> Catalogue:

@@ -31,9 +31,10 @@ class ModelParameters(BaseModel):
     top_movies: int = Field(
         default=1000, ge=2, le=20_000, description="Sign-up films: the most liked films that have a vector."
     )
-    weighting: Literal["none", "idf"] = Field(
+    weighting: Literal["none", "idf", "tfidf"] = Field(
         default="none",
-        description="Weight of a tag in every vector: none, or idf (tags that are relevant to many films count less).",
+        description="Film vectors: none (relevances as they are), idf (tags that are relevant to many films count "
+        "less), tfidf (idf, then each film's vector scaled to unit length).",
     )
     liked_bonus: float = Field(
         default=0.0,

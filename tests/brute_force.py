@@ -177,7 +177,11 @@ def weighted(
             columns.setdefault(tag, []).append(x)
     films = len(sparse)
     weights = {tag: math.log((1 + films) / (1 + min(math.fsum(xs), films))) + 1 for tag, xs in columns.items()}
-    return {film: {tag: single(x * weights[tag]) for tag, x in vector.items()} for film, vector in sparse.items()}
+    heavy = {film: {tag: x * weights[tag] for tag, x in vector.items()} for film, vector in sparse.items()}
+    if weighting == "tfidf":
+        lengths = {film: math.sqrt(math.fsum(x * x for x in vector.values())) for film, vector in heavy.items()}
+        heavy = {film: {tag: x / lengths[film] for tag, x in vector.items()} for film, vector in heavy.items()}
+    return {film: {tag: single(x) for tag, x in vector.items()} for film, vector in heavy.items()}
 
 
 def single(x: float) -> float:

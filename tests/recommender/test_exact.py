@@ -29,6 +29,8 @@ def assert_same_as_brute_force(world: World, **how: Any) -> PairRecommendations:
         {"min_likes": 1, "neighbours": 10, "per_pair": 3},
         {"liked_bonus": 0.25},
         {"weighting": "idf"},
+        {"weighting": "tfidf"},
+        {"weighting": "tfidf", "liked_bonus": 1.0, "neighbours": 5},
         {"neighbours": 1, "neighbour_step": 1, "max_neighbours": 7, "per_pair": 12},
         {"neighbours": 3, "neighbour_step": 4, "max_neighbours": 90, "per_pair": 200, "liked_bonus": 2.0},
     ],

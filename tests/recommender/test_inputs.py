@@ -1,5 +1,7 @@
 """Catalogue, likes and user vectors: the order everything else relies on, and what is refused."""
 
+from typing import Literal
+
 import numpy as np
 import pytest
 
@@ -41,11 +43,12 @@ def test_a_catalogue_names_each_film_once() -> None:
         make_catalogue([1, 2], [1, 1], [8], np.ones((1, 2)))
 
 
-def test_idf_as_documented() -> None:
+@pytest.mark.parametrize("weighting", ["idf", "tfidf"])
+def test_weighting_as_documented(weighting: Literal["idf", "tfidf"]) -> None:
     world = random_world(1, levels=9)
     vectors = np.array(list(world.vectors.values()), dtype=np.float32)
-    expected = weighted(world.vectors, "idf")
-    for row, film in zip(weighted_vectors(vectors, "idf"), world.vectors, strict=True):
+    expected = weighted(world.vectors, weighting)
+    for row, film in zip(weighted_vectors(vectors, weighting), world.vectors, strict=True):
         np.testing.assert_allclose(row, [expected[film].get(tag, 0.0) for tag in range(6)], rtol=1e-6)
 
 
