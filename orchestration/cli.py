@@ -115,7 +115,8 @@ def _print_run(home: Home, report: dict[str, Any]) -> None:
         _notify(f"marquee: {error}")
     if report["state"] == "rejected":
         names = ", ".join(report["failed_checks"]) or "none"
-        _notify(f"rejected: {report['release'] or 'no release'} did not go live. Failed checks: {names}")
+        staged = f"{report['release']} did not go live" if report["release"] else "no release was staged"
+        _notify(f"rejected: {staged}. Failed checks: {names}")
         live = live_release(home)
         _notify(f"still live: {live}" if live else "nothing is live")
         return

@@ -109,6 +109,7 @@ def execute(
 
 def _outcome(result: dg.ExecuteInProcessResult) -> Outcome:
     outcome = Outcome(result.success, result.run_id)
+    explained: list[str] = []
     for event in result.all_events:
         if event.is_step_materialization:
             materialization = event.step_materialization_data.materialization
@@ -123,8 +124,13 @@ def _outcome(result: dg.ExecuteInProcessResult) -> Outcome:
                     outcome.failed_checks if evaluation.severity == dg.AssetCheckSeverity.ERROR else outcome.warnings
                 )
                 failed.append(evaluation.check_name)
+                if evaluation.severity == dg.AssetCheckSeverity.ERROR:
+                    explained.append(f"the check {evaluation.check_name} failed: {evaluation.description}")
         elif event.is_step_failure:
-            outcome.errors.append(_reason(event.step_failure_data.error))
+            error = event.step_failure_data.error
+            stopped_by_check = error is not None and error.cls_name == "DagsterAssetCheckFailedError"
+            # What Dagster says of a blocking check is its key; what the check says is the reason.
+            outcome.errors.extend(explained if stopped_by_check else [_reason(error)])
         elif event.is_failure and not outcome.errors:
             data = event.job_failure_data
             outcome.errors.append(_reason(data.error) if data and data.error else event.message or "the run failed")

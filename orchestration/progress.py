@@ -5,6 +5,7 @@ Belongs here: the logger that the command line's runs use. Output on stdout belo
 
 import logging
 import sys
+from typing import ClassVar
 
 import dagster as dg
 
@@ -12,13 +13,17 @@ import dagster as dg
 class _OneLine(logging.Handler):
     """Prints the few events a person waiting for a run wants to see."""
 
+    _said: ClassVar[set[str]] = set()
+
     def emit(self, record: logging.LogRecord) -> None:
         """Print a materialization, a failed check, or a message of ours."""
         meta = getattr(record, "dagster_meta", {})
         event = meta.get("dagster_event")
         if event is None:
-            if record.levelno >= logging.INFO:
-                self._say(meta.get("orig_message") or record.getMessage())
+            text = meta.get("orig_message") or record.getMessage()
+            # That steps after a failed one are skipped goes without saying.
+            if record.levelno >= logging.INFO and not text.startswith("Dependencies for step"):
+                self._say(text)
         elif event.is_step_materialization:
             made = event.step_materialization_data.materialization
             values = {key: value.value for key, value in made.metadata.items()}
@@ -30,7 +35,11 @@ class _OneLine(logging.Handler):
                 self._say(f"{made.asset_key.to_user_string():<30} {what:>20} {values['seconds']:8.1f} s")
         elif event.event_type_value == "ASSET_CHECK_EVALUATION" and not event.asset_check_evaluation_data.passed:
             found = event.asset_check_evaluation_data
-            self._say(f"check {found.check_name} failed: {found.description or ''}")
+            word = "failed" if found.severity == dg.AssetCheckSeverity.ERROR else "warns"
+            line = f"check {found.check_name} {word}: {found.description or ''}"
+            if line not in self._said:  # several jobs of one run show the same check
+                self._said.add(line)
+                self._say(line)
 
     @staticmethod
     def _say(text: str) -> None:

@@ -5,6 +5,7 @@ Belongs here: the sequence and the report's fields, which scripts rely on. Does 
 """
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,11 @@ def ingest_files(home: Home, files: list[Path], parameters: ModelParameters) -> 
     }
 
 
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Each once, in order: several jobs of one run show the checks of the same table."""
+    return list(dict.fromkeys(names))
+
+
 def _report(home: Home, outcomes: list[Outcome], started: float) -> dict[str, Any]:
     metadata = {asset: values for outcome in outcomes for asset, values in outcome.metadata.items()}
     release = metadata.get("published/staged_release", {}).get("release")
@@ -82,9 +88,9 @@ def _report(home: Home, outcomes: list[Outcome], started: float) -> dict[str, An
         "model_version": metadata.get("model/annoy_indexes", {}).get("model_version"),
         "state": "rejected" if not success else "unchanged" if unchanged else "live",
         "database": str(home.release_file(release)) if release else None,
-        "failed_checks": [name for outcome in outcomes for name in outcome.failed_checks],
-        "warnings": [name for outcome in outcomes for name in outcome.warnings],
-        "errors": [error for outcome in outcomes for error in outcome.errors],
+        "failed_checks": _distinct(name for outcome in outcomes for name in outcome.failed_checks),
+        "warnings": _distinct(name for outcome in outcomes for name in outcome.warnings),
+        "errors": _distinct(error for outcome in outcomes for error in outcome.errors),
         "runs": [outcome.run_id for outcome in outcomes],
         "seconds": {
             "total": round(time.perf_counter() - started, 3),
