@@ -62,6 +62,7 @@ def serve(
     metrics = tempfile.mkdtemp(prefix="marquee-metrics-") if workers > 1 else None
     if metrics:
         os.environ[MULTIPROCESS_VARIABLE] = metrics
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # workers must not fight for each other's cores
     try:
         uvicorn.run(
             "serving.server:worker_app",

@@ -45,7 +45,8 @@ def title_form(title: str) -> str:
     parts = [part.strip() for part in re.split(r"[()]", _YEAR_AT_END.sub("", title))]  # other titles stand in brackets
     bare = " ".join(_article_first(part) for part in parts if part)
     words = normal_form(bare).split()
-    joined = ["".join(parts) for parts in map(_parts, bare.split()) if len(parts) > 1]  # Spider-Man, WALL·E, M*A*S*H
+    odd = [word for word in bare.split() if not word.isalnum()]
+    joined = ["".join(parts) for parts in map(_parts, odd) if len(parts) > 1]  # Spider-Man, WALL·E, M*A*S*H
     return " ".join([*words, *(word for word in joined if word not in words)])
 
 
