@@ -1,0 +1,259 @@
+"""The search for default parameters: a grid, tried on validation users, ranked by a criterion stated beforehand.
+
+Belongs here: which values are tried and which of them is best. Does not belong here: measuring (`evaluation`), or the
+test users, about whom a sweep learns nothing (`splits.validation_splits` keeps them out).
+
+A pair's scores are the sum of its films' (the model's rule 4 and 5), so each film is scored once for all pairs and all
+numbers of neighbours, with the same code; `evaluation.by_model` gives the same lists a case at a time.
+"""
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recommender.catalogue import Catalogue, positions_of
+from recommender.compiled import run_parallel
+from recommender.evaluation import (
+    ACCURACY,
+    DRAWS,
+    PLACES,
+    SEED,
+    Lists,
+    Training,
+    by_conditional_probability,
+    by_popularity,
+    case_values,
+    cases_of,
+)
+from recommender.live import profile_scores, vote
+from recommender.metrics import bootstrap_intervals
+from recommender.neighbourhood import Neighbourhood
+from recommender.parameters import PRESETS, ModelParameters, make_parameters
+from recommender.ranking import nearest_users
+from recommender.splits import Cases, Ratings, validation_splits
+
+GRID: Mapping[str, Sequence[Any]] = {
+    "weighting": ("none", "idf", "tfidf"),
+    "liked_bonus": (0.0, 0.2, 0.5, 1.0, 2.0),
+    "neighbours": (10, 20, 30, 40, 60, 90),
+}
+"""Values tried in every combination; the other parameters stay as given."""
+
+AROUND: Mapping[str, Sequence[Any]] = {
+    "min_likes": (1, 2, 5, 10, 20),
+    "like_threshold": (3.0, 3.5, 4.5),
+    "neighbours": (25, 35, 45, 50),
+    "liked_bonus": (0.3, 0.7, 5.0),
+}
+"""Values tried one at a time around the best combination."""
+
+SAME = 0.002
+"""NDCG@10 closer to the best than this counts as equal to it: a fraction of what another draw of users changes."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One way to recommend, measured on all validation users.
+
+    Attributes
+    ----------
+    method : str
+        What was tried: a baseline's name, or ``key=value`` pairs.
+    settings : dict
+        Parameters that differ from those the sweep was given; empty for a baseline.
+    scores : dict
+        Mean of each measure of `ACCURACY`.
+    low, high : dict
+        Their 95% bootstrap intervals over users.
+    films : int
+        Distinct films recommended.
+    cases : int
+    """
+
+    method: str
+    settings: dict[str, Any]
+    scores: dict[str, float]
+    low: dict[str, float]
+    high: dict[str, float]
+    films: int
+    cases: int
+
+
+def sweep(
+    ratings: Ratings,
+    catalogue: Catalogue,
+    parameters: ModelParameters,
+    *,
+    most: int,
+    most_per_user: int = 5,
+    grid: Mapping[str, Sequence[Any]] = GRID,
+    around: Mapping[str, Sequence[Any]] = AROUND,
+    seed: int = SEED,
+    notify: Callable[[Trial], None] | None = None,
+) -> list[Trial]:
+    """Try the baselines, every combination of a grid, then single changes around the best of them.
+
+    Parameters
+    ----------
+    ratings : Ratings
+        At least all rows from the lowest like_threshold tried on.
+    catalogue : Catalogue
+        All films, with raw vectors.
+    parameters : ModelParameters
+        What is not swept.
+    most : int
+        Cases at most, per fold.
+    most_per_user : int
+    grid, around : mapping
+        Values by parameter.
+    seed : int
+    notify : callable, optional
+        Receives each trial as soon as it is measured.
+
+    Returns
+    -------
+    list of Trial
+        In the order tried; `best_trial` chooses.
+    """
+    folds = _folds(ratings, catalogue, parameters, most, most_per_user, seed)
+    trials: list[Trial] = []
+
+    def attempt(method: str, settings: dict[str, Any], answer: Callable[[Fold], Lists]) -> None:
+        trials.append(_trial(method, settings, folds, [answer(fold) for fold in folds], seed))
+        if notify is not None:
+            notify(trials[-1])
+
+    def attempt_model(settings: dict[str, Any]) -> None:
+        changed = _with(parameters, settings)
+        attempt(_named(settings), settings, lambda fold: fold.answer(changed))
+
+    book = _with(parameters, PRESETS["book"])
+    attempt("most_popular", {}, lambda fold: by_popularity(fold.training, fold.cases))
+    attempt("item_item", {}, lambda fold: by_conditional_probability(fold.training, fold.cases))
+    attempt("book", {}, lambda fold: fold.answer(book))
+    for settings in _combinations(grid):
+        attempt_model(settings)
+    centre = best_trial(trials).settings
+    for key, values in around.items():
+        for value in values:
+            settings = {**centre, key: value}
+            if all(trial.settings != settings for trial in trials):
+                attempt_model(settings)
+    return trials
+
+
+def best_trial(trials: Sequence[Trial]) -> Trial:
+    """Choose among trials of parameters: NDCG@10 first, then hit rate@3, then the fewest neighbours.
+
+    All within `SAME` of the highest NDCG@10 count as equal there, so that noise does not decide; among those the
+    highest hit rate@3 wins.
+    """
+    candidates = [trial for trial in trials if trial.settings]
+    highest = max(trial.scores["ndcg@10"] for trial in candidates)
+    equal = [trial for trial in candidates if trial.scores["ndcg@10"] >= highest - SAME]
+    return max(equal, key=lambda trial: (trial.scores["hit_rate@3"], -trial.settings.get("neighbours", 0)))
+
+
+class Fold:
+    """A validation fold: what the model may see, the cases, and film scores shared by trials.
+
+    Parameters
+    ----------
+    training : Training
+    cases : Cases
+    """
+
+    def __init__(self, training: Training, cases: Cases) -> None:
+        self.training = training
+        self.cases = cases
+        self._kept: tuple[tuple[float, str], NDArray[np.float64], NDArray[np.float64]] | None = None
+
+    def answer(self, parameters: ModelParameters) -> Lists:
+        """Answer all cases as `evaluation.by_model` does, scoring each film once instead of once per pair."""
+        neighbourhood = self.training.neighbourhood(parameters)
+        pairs = positions_of(neighbourhood.catalogue.movie_ids, self.cases.pairs.ravel()).reshape(-1, 2)
+        films, at = np.unique(pairs, return_inverse=True)
+        at, scores = at.reshape(-1, 2), self._film_scores(neighbourhood, films)
+        lists = np.full((len(pairs), PLACES), -1, dtype=np.int32)
+
+        def ask(case: int) -> None:
+            a, b = at[case]
+            ranked = nearest_users(scores[a] + scores[b], neighbourhood.eligible, parameters.max_neighbours)
+            found = vote(neighbourhood, pairs[case], ranked, PLACES).movie_ids
+            lists[case, : len(found)] = found
+
+        run_parallel(ask, range(len(pairs)))
+        return lists
+
+    def _film_scores(self, neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Score of every user for each film; float64, shape (films, users).
+
+        Cosines and likes are kept for the next trial, which mostly differs in bonus or neighbours only.
+        """
+        used = neighbourhood.parameters
+        key = (used.like_threshold, used.weighting)
+        if self._kept is None or self._kept[0] != key:
+            plain = replace(neighbourhood, parameters=_with(used, {"liked_bonus": 0.0}))
+            rows = run_parallel(lambda n: profile_scores(plain, films[n : n + 1]), range(len(films)))
+            self._kept = (key, np.array(rows), _lengths_where_liked(neighbourhood, films))
+        return self._kept[1] + used.liked_bonus * self._kept[2]
+
+
+def _lengths_where_liked(neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Length of each film's vector where a user likes the film, else 0; float64, shape (films, users)."""
+    likes, catalogue = neighbourhood.likes, neighbourhood.catalogue
+    vectors = catalogue.vectors[catalogue.vector_rows[films]].astype(np.float64)
+    row_of_film = np.full(len(catalogue.movie_ids), -1)
+    row_of_film[films] = np.arange(len(films))
+    rows = row_of_film[likes.films]
+    users = np.repeat(np.arange(len(likes.user_ids)), np.diff(likes.indptr))
+    liked = np.zeros((len(films), len(likes.user_ids)))
+    liked[rows[rows >= 0], users[rows >= 0]] = 1.0
+    return liked * np.sqrt(np.einsum("ft,ft->f", vectors, vectors))[:, None]
+
+
+def _folds(
+    ratings: Ratings, catalogue: Catalogue, parameters: ModelParameters, most: int, most_per_user: int, seed: int
+) -> list[Fold]:
+    """Validation folds with their cases, drawn once, so that all trials answer the same ones."""
+    found = []
+    for split in validation_splits(ratings, seed):
+        training = Training(ratings, split, catalogue)
+        cases = cases_of(ratings, split, training, parameters, most=most, most_per_user=most_per_user, seed=seed)
+        if len(cases.pairs):
+            found.append(Fold(training, cases))
+    if not found:
+        raise ValueError("no user can be asked about: each needs two liked sign-up films and a third liked film")
+    return found
+
+
+def _trial(method: str, settings: dict[str, Any], folds: list[Fold], lists: list[Lists], seed: int) -> Trial:
+    """Measure the answers to all cases of all folds."""
+    values = np.concatenate([case_values(some, fold.cases) for some, fold in zip(lists, folds, strict=True)])
+    users = np.concatenate([fold.cases.user_ids for fold in folds])
+    low, high = bootstrap_intervals(values, users, draws=DRAWS, seed=seed)
+    films = np.unique(np.concatenate([some.ravel() for some in lists]))
+    scores = _by_measure(values.mean(axis=0))
+    return Trial(method, settings, scores, _by_measure(low), _by_measure(high), int((films >= 0).sum()), len(values))
+
+
+def _by_measure(numbers: NDArray[np.float64]) -> dict[str, float]:
+    return dict(zip(ACCURACY, map(float, numbers), strict=True))
+
+
+def _combinations(grid: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def _named(settings: Mapping[str, Any]) -> str:
+    return " ".join(f"{key}={value}" for key, value in settings.items())
+
+
+def _with(parameters: ModelParameters, settings: Mapping[str, Any]) -> ModelParameters:
+    values = {**parameters.model_dump(), **settings}
+    return make_parameters(settings={**values, "max_neighbours": max(values["max_neighbours"], values["neighbours"])})
