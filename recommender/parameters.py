@@ -54,7 +54,7 @@ class ModelParameters(BaseModel):
     annoy_components: int = Field(
         default=64, ge=2, le=1128, description="Principal components of the user vectors that the index holds."
     )
-    annoy_trees: int = Field(default=40, ge=1, le=1000, description="Trees of the Annoy index.")
+    annoy_trees: int = Field(default=24, ge=1, le=1000, description="Trees of the Annoy index.")
     annoy_candidates: int = Field(
         default=250, ge=1, le=100_000, description="Users taken from the index and re-ranked exactly."
     )
