@@ -272,6 +272,36 @@ class AnnoyIndexes(Table):
     code_version: pl.String = _text("Hash of the code that made it.")
 
 
+class Evaluation(Table):
+    """One row per way of holding out users, slice of the cases, method and metric: how good the lists are."""
+
+    split: pl.String = pa.Field(
+        isin=["held-out users", "later users"],
+        description="Users whom the model has not seen: drawn at random, or those who came after a date.",
+    )
+    slice: pl.String = pa.Field(
+        isin=["all", "popular", "rare"],
+        description="All pairs, or the third of them whose less liked film has most (fewest) likes.",
+    )
+    method: pl.String = pa.Field(
+        isin=["current", "most_popular", "item_item", "book"],
+        description="The parameters in force, a baseline, or the preset book.",
+    )
+    metric: pl.String = _text("What was measured, and over how many places of the list.")
+    value: pl.Float64 = pa.Field(ge=0, le=1000, description="The mean over the cases.")
+    ci_low: pl.Float64 = pa.Field(nullable=True, ge=0, le=1000, description="95% interval over users, from.")
+    ci_high: pl.Float64 = pa.Field(nullable=True, ge=0, le=1000, description="95% interval over users, to.")
+    cases: pl.Int32 = pa.Field(ge=1, le=INT32_MAX, description="Pairs that were asked.")
+    ahead: pl.Float64 = pa.Field(nullable=True, ge=-1, le=1, description="How far current is ahead on the same cases.")
+    ahead_low: pl.Float64 = pa.Field(nullable=True, ge=-1, le=1, description="95% interval of that, from.")
+    ahead_high: pl.Float64 = pa.Field(nullable=True, ge=-1, le=1, description="95% interval of that, to.")
+
+    class Config:
+        """One number per combination."""
+
+        unique: ClassVar = ["split", "slice", "method", "metric"]
+
+
 # -- recs: what is recommended -----------------------------------------------------------------------------------------
 
 
@@ -468,6 +498,7 @@ WORKING_MODELS: dict[str, type[Table]] = {
     "model.film_likes": FilmLikes,
     "model.user_vectors": UserVectors,
     "model.annoy_indexes": AnnoyIndexes,
+    "model.evaluation": Evaluation,
     "recs.signup_movies": SignupMovies,
     "recs.pair_recommendations": PairRecommendations,
     "ops.source": Source,
@@ -486,6 +517,7 @@ PUBLISHED_MODELS: dict[str, type[Table]] = {
     "genome": Genome,
     "signup_movies": SignupMovies,
     "pair_recommendations": PairRecommendations,
+    "evaluation": Evaluation,
     "checks": Checks,
 }
 """Models of a release's tables: the public contract."""

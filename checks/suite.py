@@ -2,8 +2,8 @@
 
 Belongs here: which checks there are, what each reads, and running those whose tables have changed since their result
 was recorded. A result is recorded under ``table@version``, where the version follows from the versions of all tables
-the check reads, the thresholds and the code of the checks. Does not belong here: the checks themselves, Dagster's view of
-them (`checks.assets`), the staged release (`checks.release`).
+the check reads, the thresholds and the code of the checks. Does not belong here: the checks themselves, what Dagster shows
+of them (`checks.assets`), the staged release (`checks.release`).
 """
 
 from collections.abc import Callable, Iterable
