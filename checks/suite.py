@@ -2,8 +2,8 @@
 
 Belongs here: which checks there are, what each reads, and running those whose tables have changed since their result
 was recorded. A result is recorded under ``table@version``, where the version follows from the versions of all tables
-the check reads, the thresholds and the code of the checks. Does not belong here: the checks themselves, what Dagster shows
-of them (`checks.assets`), the staged release (`checks.release`).
+the check reads, the thresholds and the code of the checks. Does not belong here: the checks themselves, what Dagster
+shows of them (`checks.assets`), the staged release (`checks.release`).
 """
 
 from collections.abc import Callable, Iterable
@@ -225,10 +225,19 @@ def _versions(context: Context) -> dict[str, str]:
         "SELECT fingerprint, '' FROM ops.source UNION ALL SELECT fingerprint, name FROM raw.rating_files"
     )
     found[FILES] = digest(sorted(imports.fetchall()))
-    found[MODEL] = digest(one_row(con, "SELECT max(model_version), count(*) FROM model.annoy_indexes"))
+    found[MODEL] = digest(_model_files(context))
     for table in [name for name in found if "." in name and not name.startswith("ops.")]:
         found[f"rows {table}"] = str(one_row(con, f"SELECT count(*) FROM {table}")[0])
     return found
+
+
+def _model_files(context: Context) -> list[object]:
+    """The newest model, and size and time of its files: a file somebody has touched is looked at again."""
+    row = one_row(context.warehouse.con, "SELECT max(model_version), count(*) FROM model.annoy_indexes")
+    if row[0] is None:
+        return []
+    files = sorted(context.warehouse.home.model_folder(row[0]).glob("*"))
+    return [*row, *((path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files)]
 
 
 def _tables(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:

@@ -193,14 +193,14 @@ def _repeated_pairs(con: duckdb.DuckDBPyConnection, table: str, key: list[str]) 
 def _pandera(
     con: duckdb.DuckDBPyConnection, table: str, model: type[Table], rows: int, bad: list[RowRule]
 ) -> dict[str, Any]:
-    """What pandera says of a sample and of rows that SQL has found bad."""
+    """What pandera says of all rows, or of a sample and some rows that SQL has found bad."""
     sample = ""
     most = PANDERA_WIDE_ROWS if _wide(model) else PANDERA_ROWS
     if rows > most:
         # Whole blocks of rows: a sample row by row would read the table once more.
         sample = f"USING SAMPLE {100 * most / rows:.9f} PERCENT (system, 1)"
     frames = [_frame(con, f"SELECT * FROM {table} {sample}", model)]
-    if bad:
+    if bad and sample:
         frames.append(_frame(con, _bad_rows(table, bad), model))
     failures: list[str] = []
     for frame in frames:

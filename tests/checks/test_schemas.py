@@ -118,12 +118,11 @@ def test_one_bad_value_in_any_column_fails(con: duckdb.DuckDBPyConnection, table
     assert tried, f"{table}.{column} takes any value"
     for value in tried:
         row = good_row(model) | {column: value}
-        assert pandera_failures(model, frame_of(model, row)), f"pandera takes {value!r}"
         found = check_schema(con, table_of(con, model, row), model, "x/y")
-        assert not found.passed, f"SQL takes {value!r}"
+        assert found.details["pandera_failures"], f"pandera takes {value!r}"
+        assert not found.passed
         assert found.severity == "error"
-        assert column in found.description
-        assert found.details["failing"]
+        assert column in found.description, f"SQL takes {value!r}"
 
 
 @pytest.mark.parametrize("table", [name for name, model in ALL_MODELS.items() if unique_keys(model)])
