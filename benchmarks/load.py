@@ -161,14 +161,24 @@ def resident_mb(pids: list[int]) -> list[float]:
     return sizes
 
 
-async def switch(home: Home, times: int, pause: float) -> None:
-    """Put the two newest releases of a home live in turn, as promotion and rollback do."""
+async def switch(home: Home, url: str, times: int, pause: float) -> None:
+    """Put the two newest releases of a home live in turn, as promotion and rollback do; wait until each is served."""
     releases = sorted(path.name for path in home.published.glob("*Z-*.duckdb") if not path.is_symlink())[-2:]
+    if served_release(url) == releases[0].removesuffix(".duckdb"):
+        releases.reverse()  # so that every switch is one
     if len(releases) < 2:
         raise SystemExit(f"{home.published} needs two releases to switch between")
     for turn in range(times):
         point_link(home.current, releases[turn % 2])
+        while await asyncio.to_thread(served_release, url) != releases[turn % 2].removesuffix(".duckdb"):
+            await asyncio.sleep(0.05)
         await asyncio.sleep(pause)
+
+
+def served_release(url: str) -> str:
+    """Release the service says it serves."""
+    with urllib.request.urlopen(f"{url}/health/ready") as answer:
+        return str(json.load(answer)["release"])
 
 
 async def watch(pids: list[int], pause: float) -> None:
@@ -185,7 +195,9 @@ async def measure(arguments: argparse.Namespace) -> dict[str, object]:
     started = time.perf_counter()
     switching = None
     if arguments.switches:
-        switching = asyncio.create_task(switch(Home.find(arguments.home), arguments.switches, arguments.pause))
+        switching = asyncio.create_task(
+            switch(Home.find(arguments.home), arguments.url, arguments.switches, arguments.pause)
+        )
     watching = asyncio.create_task(watch(arguments.watch, 10.0)) if arguments.watch else None
 
     def enough(figures: Figures) -> bool:
@@ -218,7 +230,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, nargs=2, default=[2, 20], help="fewest and most films of a live list")
     parser.add_argument("--engine", choices=["exact", "annoy"])
     parser.add_argument("--switches", type=int, default=0, help="release switches meanwhile; stop after them")
-    parser.add_argument("--pause", type=float, default=2.0, help="seconds between switches")
+    parser.add_argument("--pause", type=float, default=0.3, help="seconds between a switch that arrived and the next")
     parser.add_argument("--home", help="home whose releases are switched")
     parser.add_argument("--watch", type=int, nargs="*", default=[], help="process ids whose memory is printed")
     print(json.dumps(asyncio.run(measure(parser.parse_args()))))

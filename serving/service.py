@@ -6,6 +6,7 @@ here: HTTP (`serving.app`), the content of answers (`serving.answers`).
 
 import asyncio
 import contextlib
+import gc
 import json
 import logging
 import os
@@ -115,6 +116,7 @@ class Service:
         started = time.perf_counter()
         if self.releases.look():
             logger.info("loaded in %.0f ms", 1000 * (time.perf_counter() - started))
+            gc.freeze()  # a hundred thousand lists that live as long as the release: searching them stops every answer
         LOAD_PROBLEMS.set(bool(self.releases.problem))
         for snapshot in (self.releases.champion, self.releases.challenger):
             if snapshot is not None:
