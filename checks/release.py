@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import duckdb
 
-from checks.comparison import drift, overlaps
+from checks.comparison import drift, overlaps, quality
+from checks.evaluation import AHEAD_OF_POPULAR, NO_FALL
 from checks.lists import LIST_CHECKS
 from checks.schemas import FIRST_MONTH, PUBLISHED_MODELS
 from checks.settings import CheckSettings
@@ -248,6 +249,10 @@ COMPARISONS: dict[Callable[[Staged], list[CheckResult]], tuple[ReleaseCheck, ...
         ReleaseCheck("drift_ratings", "stars are given as in the live release"),
         ReleaseCheck("drift_likes_per_user", "users like about as many films as in the live release"),
         ReleaseCheck("drift_film_popularity", "likes spread over the films as in the live release"),
+    ),
+    quality: (
+        ReleaseCheck(AHEAD_OF_POPULAR, "held-out users are served better than by the most popular films", gates=False),
+        ReleaseCheck(NO_FALL, "held-out users are served about as well as by the live release"),
     ),
 }
 

@@ -20,6 +20,7 @@ import polars as pl
 
 INT32_MAX = 2**31 - 1
 MOST_ROWS = 2**53
+FINITE = 1e308
 FIRST_MONTH = "1995-01-01"
 """MovieLens collected its first rating in January 1995; anything older is a damaged timestamp."""
 
@@ -405,9 +406,6 @@ class ReleaseEvents(Table):
         """Keys across tables."""
 
         metadata: ClassVar = {"foreign_keys": {"release": "ops.releases.release"}}
-
-
-FINITE = 1e308
 
 
 class CheckResults(Table):

@@ -14,6 +14,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from checks.evaluation import MARGIN
+
 SETTINGS_FILE = "checks.toml"
 
 
@@ -87,7 +89,7 @@ class CheckSettings(BaseModel):
     )
     drift_error: float = Field(default=0.5, ge=0, description="The same, if the source is the live one: block beyond.")
     evaluation_margin: float = Field(
-        default=0.02, ge=0, le=1, description="How far the measured quality may fall below the live release: block."
+        default=MARGIN, ge=0, le=1, description="How far NDCG@10 may fall below the live release: block beyond."
     )
 
 

@@ -14,6 +14,7 @@ import duckdb
 
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
+from warehouse.faults import step
 from warehouse.files import TEMPORARY, appear, file_sha256, remove_leftovers, write_json
 from warehouse.model_tables import inputs_version
 from warehouse.raw_tables import genome_source_of, require_source
@@ -33,15 +34,24 @@ def model_hash(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> s
 
 
 def current_model(warehouse: Warehouse, parameters: ModelParameters) -> str | None:
-    """The newest model version made from the inputs as they are now, if its files are there."""
+    """The newest model version made from the inputs as they are now, if its files are there as they were written."""
     rows = warehouse.con.execute(
         "SELECT model_version FROM model.annoy_indexes WHERE content_hash = ? ORDER BY model_version DESC",
         [model_hash(warehouse.con, parameters)],
     ).fetchall()
     for (version,) in rows:
-        if (warehouse.home.model_folder(version) / "manifest.json").exists():
+        if is_whole(warehouse.home.model_folder(version)):
             return str(version)
     return None
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether a model's files are those its manifest names, byte for byte; a damaged model is made again."""
+    try:
+        files = read_model_manifest(folder)["files"]
+        return all(file_sha256(folder / name) == facts["sha256"] for name, facts in files.items())
+    except (OSError, ValueError, KeyError):
+        return False
 
 
 def make_model(warehouse: Warehouse, parameters: ModelParameters, build: Build) -> str:
@@ -81,7 +91,9 @@ def make_model(warehouse: Warehouse, parameters: ModelParameters, build: Build) 
     files = {path.name: {"sha256": file_sha256(path)} for path in sorted(temporary.iterdir())}
     write_json(temporary / "manifest.json", {**lineage, **facts, "files": files})
     shutil.rmtree(home.model_folder(version), ignore_errors=True)
+    step("model_written")
     appear(temporary, home.model_folder(version))
+    step("model_appeared")
     row = {
         **lineage,
         **facts,
@@ -93,6 +105,7 @@ def make_model(warehouse: Warehouse, parameters: ModelParameters, build: Build) 
     marks = ", ".join("?" for _ in columns)
     with warehouse.transaction():
         con.execute(f"INSERT INTO model.annoy_indexes VALUES ({marks})", [row[name] for name in columns])
+    step("model_recorded")
     return version
 
 
