@@ -1,5 +1,6 @@
-"""docs/data-model.md, written from the models and the checks: what a release's tables hold, what is checked before it goes
-live, and the working tables behind it.
+"""docs/data-model.md, written from the models and the checks.
+
+What a release's tables hold, what is checked before it goes live, and the working tables behind it.
 
 Run ``python -m checks.data_model`` after a change to either; a test holds the file against it.
 """
@@ -103,9 +104,9 @@ def _table(name: str, model: type[Table], published: bool) -> str:
 CHECKS = """\
 ## Checks
 
-Of the working tables, by the asset whose tab shows them, and of every staged release. A check that *stops* ends the run;
-one that *gates* keeps a release from going live, if it fails with severity error or has no recorded result; the others
-inform. Results are in the release's table `checks`.
+Of the working tables, by the asset whose tab shows them, and of every staged release. A check that *stops* ends the
+run; one that *gates* keeps a release from going live, if it fails with severity error or has no recorded result; the
+others inform. Results are in the release's table `checks`.
 """
 
 THRESHOLDS = """\

@@ -20,6 +20,7 @@ import typer
 
 from checks.release import REQUIRED_CHECKS
 from recommender.parameters import ParameterError, make_parameters
+from warehouse.challenger import challenge, withdraw
 from warehouse.database import open_warehouse
 from warehouse.home import Home
 from warehouse.published import compare_releases, example_pairs, open_release
@@ -211,11 +212,22 @@ def promote_command(
     release: Annotated[str, typer.Argument(help="Name of a staged or superseded release.")],
     why: Why = "",
     force: Annotated[bool, typer.Option(help="In spite of failed checks; needs --why.")] = False,
+    challenger: Annotated[
+        bool, typer.Option("--challenger", help="Put it beside the live one, as published/challenger.duckdb.")
+    ] = False,
 ) -> None:
-    """Make a release the live one; refuses what has not passed every blocking check."""
+    """Make a release the live one, or the challenger; refuses what has not passed every blocking check."""
+    act, role = (challenge, "the challenger") if challenger else (promote, "live")
     with _refusals(), open_warehouse(_home(context), f"promote {release}", notify=_notify) as warehouse:
-        changed = promote(warehouse, release, REQUIRED_CHECKS, who=acting_user(), why=why, force=force)
-    print(f"{release} is live" if changed else f"{release} was live already")
+        changed = act(warehouse, release, REQUIRED_CHECKS, who=acting_user(), why=why, force=force)
+    print(f"{release} is {role}" if changed else f"{release} was {role} already")
+
+
+@app.command(name="withdraw")
+def withdraw_command(context: typer.Context, why: Why = "") -> None:
+    """Have no challenger any more; the live release is not touched."""
+    with _refusals(), open_warehouse(_home(context), "withdraw", notify=_notify) as warehouse:
+        print(f"{withdraw(warehouse, who=acting_user(), why=why)} is no longer the challenger")
 
 
 @app.command(name="rollback")
@@ -263,6 +275,9 @@ def diff(
         before, after = (side[name] for side in found["releases"])
         if before != after:
             print(f"{name}: {before} -> {after}")
+    for metric, sides in found["metrics"].items():
+        before, after = ("not measured" if value is None else f"{value:.4g}" for value in sides)
+        print(f"{metric}: {before} -> {after}")
     for example in found["examples"]:
         print(f"\n{' + '.join(map(str, example['pair']))}")
         print(f"  {release_a}: {'; '.join(map(str, example['a']))}")

@@ -88,7 +88,8 @@ def compare_releases(home: Home, release_a: str, release_b: str, examples: int =
     -------
     dict
         ``releases`` (the two lineage rows), ``pairs`` (in both, only in one, changed), ``mean_overlap`` (Jaccard of
-        the recommended films over the pairs in both), ``examples``.
+        the recommended films over the pairs in both), ``metrics`` (by name, of the two releases; None: not measured),
+        ``examples``.
     """
     path_a, path_b = release_path(home, release_a), release_path(home, release_b)
     con = duckdb.connect()
@@ -134,12 +135,14 @@ def compare_releases(home: Home, release_a: str, release_b: str, examples: int =
             con.execute("SELECT movie_id, title FROM a.movies UNION SELECT movie_id, title FROM b.movies").fetchall()
         )
         lineage = [_first_row(con, f"SELECT * FROM {side}.release") for side in ("a", "b")]
+        measured = [_metrics(con, side) for side in ("a", "b")]
     finally:
         con.close()
     return {
         "releases": lineage,
         "pairs": dict(zip(("in_both", "only_a", "only_b", "changed"), counts[:4], strict=True)),
         "mean_overlap": counts[4],
+        "metrics": {name: [side.get(name) for side in measured] for name in sorted(measured[0] | measured[1])},
         "examples": [
             {
                 "pair": [titles.get(row[0]), titles.get(row[1])],
@@ -149,6 +152,20 @@ def compare_releases(home: Home, release_a: str, release_b: str, examples: int =
             for row in changed
         ],
     }
+
+
+def _metrics(con: duckdb.DuckDBPyConnection, side: str) -> dict[str, float]:
+    """What was measured of an attached release: on held-out users, and of its lists."""
+    query = f"SELECT check_name, value FROM {side}.checks WHERE check_name IN ('catalogue_coverage', 'popular_share')"
+    found = con.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND table_name = 'evaluation'", [side]
+    ).fetchall()
+    if found:
+        query += (
+            f" UNION ALL SELECT metric || ' (' || split || ')', value FROM {side}.evaluation "
+            "WHERE method = 'current' AND slice = 'all'"
+        )
+    return dict(con.execute(query).fetchall())
 
 
 def _first_row(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any]:

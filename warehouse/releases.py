@@ -215,6 +215,13 @@ def _record_event(con: duckdb.DuckDBPyConnection, release: str, event: str, who:
     con.execute("INSERT INTO ops.release_events VALUES (?, ?, ?, ?, ?)", [release, event, at, who, why])
 
 
+def record_event(warehouse: Warehouse, release: str, event: str, who: str, why: str) -> None:
+    """Record what happened to a release, for the registry and its readers."""
+    with warehouse.transaction() as con:
+        _record_event(con, release, event, who, why)
+    mirror_registry(warehouse)
+
+
 def refusals(con: duckdb.DuckDBPyConnection, release: str, required: Collection[str]) -> list[str]:
     """Reasons not to promote a release: blocking checks that failed or have no result; empty if it may go live."""
     results = recorded_results(con, release)
@@ -249,7 +256,7 @@ def promote(
     ReleaseError
         If the release is unknown, its files are missing, or a check forbids it.
     """
-    _require_files(warehouse, release)
+    require_files(warehouse, release)
     if live_release(warehouse.home) == release:
         return False
     reasons = refusals(warehouse.con, release, required)
@@ -322,7 +329,8 @@ def _swap(warehouse: Warehouse, release: str, event: str, who: str, why: str) ->
     mirror_registry(warehouse)
 
 
-def _require_files(warehouse: Warehouse, release: str) -> None:
+def require_files(warehouse: Warehouse, release: str) -> None:
+    """Raise ReleaseError unless a release is known and its files are there."""
     known = warehouse.con.execute("SELECT 1 FROM ops.releases WHERE release = ?", [release]).fetchone()
     if known is None:
         raise ReleaseError(f"there is no release {release}; see: marquee releases")
