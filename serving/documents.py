@@ -207,7 +207,6 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     meanings = {
         404: "The release does not know what was asked for.",
         409: "This release cannot answer in the way asked for.",
-        414: "The request is too long.",
         422: "A parameter is missing, unknown or malformed; `parameter` names it.",
         429: "Too many requests; Retry-After says when to come back.",
         503: "No release is live.",
@@ -215,7 +214,7 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
     return {
         status: {"description": meanings[status], "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in (*statuses, 414, 429, 503)
+        for status in dict.fromkeys((*statuses, 422, 429, 503))
     }
 
 

@@ -90,7 +90,10 @@ class Gate:
         settings = self.settings
         target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         if target > settings.most_target_bytes:
-            return Problem(414, "too-long", f"path and query have {target} bytes; at most {settings.most_target_bytes}")
+            # 422 and not 414, because a parameter is to blame and can be named.
+            longest = max(scope["query_string"].split(b"&"), key=len).partition(b"=")[0][:40].decode("ascii", "replace")
+            text = f"path and query have {target} bytes; at most {settings.most_target_bytes} are read"
+            return Problem(422, "too-long", text, longest or None)
         size, body = 0, b"0"
         for name, value in scope["headers"]:
             size += len(name) + len(value)

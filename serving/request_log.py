@@ -23,8 +23,6 @@ from serving.metrics import LOGGED
 from warehouse.files import TEMPORARY, appear
 from warehouse.home import Home
 
-FOLDER = "requests"
-
 SCHEMA = pa.schema(
     [
         pa.field("requested_at", pa.timestamp("us"), nullable=False, metadata={"doc": "UTC"}),
@@ -67,7 +65,7 @@ class LoggedRequest(NamedTuple):
 
 def log_folder(home: Home) -> Path:
     """Folder of the log files."""
-    return home.root / FOLDER
+    return home.requests
 
 
 class RequestLog:
