@@ -42,7 +42,7 @@ class RetentionConfig(dg.Config):
     code_version="1",
     deps=[
         ["recs", "pair_recommendations"], ["recs", "signup_movies"], ["raw", "ratings"], ["raw", "movies"],
-        ["raw", "genome"], ["model", "annoy_indexes"],
+        ["raw", "genome"], ["model", "annoy_indexes"], ["model", "evaluation"],
     ],
     check_specs=[
         dg.AssetCheckSpec(check.name, asset=STAGED, description=check.description, blocking=check.gates)

@@ -285,6 +285,27 @@ def diff(
 
 
 @app.command()
+def evaluate(
+    context: typer.Context,
+    preset: Preset = "default",
+    settings: Settings = [],  # noqa: B006
+    search: Annotated[
+        bool, typer.Option("--sweep", help="First look for better parameters on validation users; takes minutes.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure parameters on users the model has not seen, beside baselines; changes nothing."""
+    from orchestration.evaluating import evaluate_home, printed
+
+    with _refusals():
+        report = evaluate_home(_home(context), make_parameters(preset, settings), search=search, notify=_notify)
+    if as_json:
+        _print_json(report)
+    else:
+        print(printed(report))
+
+
+@app.command()
 def query(
     context: typer.Context,
     statement: Annotated[str, typer.Argument(metavar="SQL")],

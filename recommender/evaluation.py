@@ -3,8 +3,8 @@
 Belongs here: training on what a split shows, asking, and turning answers into measurements with intervals. Does not
 belong here: who is held out (`splits`), measures (`metrics`), reading data or writing results (the warehouse does).
 
-The model is asked through `live.recommend_list`, the code that answers users; for two films it gives what the table of
-pairs holds. Every method answers the same cases, so that differences between methods have narrower intervals than the
+The model is asked through `chosen_pairs`, which gives what the table of pairs holds; a test compares them. Every method
+answers the same cases, so that differences between methods have narrower intervals than the
 methods themselves.
 """
 
@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 
 from recommender.baselines import item_item, most_popular
 from recommender.catalogue import Catalogue, make_catalogue, positions_of, weighted_catalogue
-from recommender.compiled import run_parallel
+from recommender.chosen_pairs import recommend_chosen
 from recommender.likes import Likes, likes_from_pairs
-from recommender.live import recommend_list
 from recommender.metrics import (
     bootstrap_intervals,
     gini,
@@ -144,19 +143,12 @@ class Training:
         return user_norms(self._likes(threshold)[0], self._catalogue(threshold, weighting))
 
 
-def by_model(parameters: ModelParameters, threads: int | None = None) -> Method:
-    """Answer cases as the service answers live questions."""
+def by_model(parameters: ModelParameters) -> Method:
+    """Answer cases with the model: the exact engine, asked for `PLACES` films."""
 
     def answer(training: Training, cases: Cases) -> Lists:
         neighbourhood = training.neighbourhood(parameters)
-        lists = np.full((len(cases.pairs), PLACES), -1, dtype=np.int32)
-
-        def ask(case: int) -> None:
-            found = recommend_list(neighbourhood, cases.pairs[case], count=PLACES).movie_ids
-            lists[case, : len(found)] = found
-
-        run_parallel(ask, range(len(lists)), threads)
-        return lists
+        return recommend_chosen(neighbourhood, _positions(neighbourhood.catalogue, cases.pairs), PLACES)
 
     return answer
 

@@ -2,21 +2,18 @@
 
 Belongs here: which values are tried and which of them is best. Does not belong here: measuring (`evaluation`), or the
 test users, about whom a sweep learns nothing (`splits.validation_splits` keeps them out).
-
-A pair's scores are the sum of its films' (the model's rule 4 and 5), so each film is scored once for all pairs and all
-numbers of neighbours, with the same code; `evaluation.by_model` gives the same lists a case at a time.
 """
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender.catalogue import Catalogue, positions_of
-from recommender.compiled import run_parallel
+from recommender.chosen_pairs import cosine_scores, liked_lengths, vote_for_pairs
 from recommender.evaluation import (
     ACCURACY,
     DRAWS,
@@ -29,11 +26,8 @@ from recommender.evaluation import (
     case_values,
     cases_of,
 )
-from recommender.live import profile_scores, vote
 from recommender.metrics import bootstrap_intervals
-from recommender.neighbourhood import Neighbourhood
 from recommender.parameters import PRESETS, ModelParameters, make_parameters
-from recommender.ranking import nearest_users
 from recommender.splits import Cases, Ratings, validation_splits
 
 GRID: Mapping[str, Sequence[Any]] = {
@@ -45,7 +39,6 @@ GRID: Mapping[str, Sequence[Any]] = {
 
 AROUND: Mapping[str, Sequence[Any]] = {
     "min_likes": (1, 2, 5, 10, 20),
-    "like_threshold": (3.0, 3.5, 4.5),
     "neighbours": (25, 35, 45, 50),
     "liked_bonus": (0.3, 0.7, 5.0),
 }
@@ -173,47 +166,15 @@ class Fold:
         self._kept: tuple[tuple[float, str], NDArray[np.float64], NDArray[np.float64]] | None = None
 
     def answer(self, parameters: ModelParameters) -> Lists:
-        """Answer all cases as `evaluation.by_model` does, scoring each film once instead of once per pair."""
+        """Answer all cases; cosines and likes are kept for the next trial, which mostly needs the same."""
         neighbourhood = self.training.neighbourhood(parameters)
         pairs = positions_of(neighbourhood.catalogue.movie_ids, self.cases.pairs.ravel()).reshape(-1, 2)
         films, at = np.unique(pairs, return_inverse=True)
-        at, scores = at.reshape(-1, 2), self._film_scores(neighbourhood, films)
-        lists = np.full((len(pairs), PLACES), -1, dtype=np.int32)
-
-        def ask(case: int) -> None:
-            a, b = at[case]
-            ranked = nearest_users(scores[a] + scores[b], neighbourhood.eligible, parameters.max_neighbours)
-            found = vote(neighbourhood, pairs[case], ranked, PLACES).movie_ids
-            lists[case, : len(found)] = found
-
-        run_parallel(ask, range(len(pairs)))
-        return lists
-
-    def _film_scores(self, neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> NDArray[np.float64]:
-        """Score of every user for each film; float64, shape (films, users).
-
-        Cosines and likes are kept for the next trial, which mostly differs in bonus or neighbours only.
-        """
-        used = neighbourhood.parameters
-        key = (used.like_threshold, used.weighting)
+        key = (parameters.like_threshold, parameters.weighting)
         if self._kept is None or self._kept[0] != key:
-            plain = replace(neighbourhood, parameters=_with(used, {"liked_bonus": 0.0}))
-            rows = run_parallel(lambda n: profile_scores(plain, films[n : n + 1]), range(len(films)))
-            self._kept = (key, np.array(rows), _lengths_where_liked(neighbourhood, films))
-        return self._kept[1] + used.liked_bonus * self._kept[2]
-
-
-def _lengths_where_liked(neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Length of each film's vector where a user likes the film, else 0; float64, shape (films, users)."""
-    likes, catalogue = neighbourhood.likes, neighbourhood.catalogue
-    vectors = catalogue.vectors[catalogue.vector_rows[films]].astype(np.float64)
-    row_of_film = np.full(len(catalogue.movie_ids), -1)
-    row_of_film[films] = np.arange(len(films))
-    rows = row_of_film[likes.films]
-    users = np.repeat(np.arange(len(likes.user_ids)), np.diff(likes.indptr))
-    liked = np.zeros((len(films), len(likes.user_ids)))
-    liked[rows[rows >= 0], users[rows >= 0]] = 1.0
-    return liked * np.sqrt(np.einsum("ft,ft->f", vectors, vectors))[:, None]
+            self._kept = (key, cosine_scores(neighbourhood, films), liked_lengths(neighbourhood, films))
+        scores = self._kept[1] + parameters.liked_bonus * self._kept[2]
+        return vote_for_pairs(neighbourhood, pairs, scores, at.reshape(-1, 2), PLACES)
 
 
 def _folds(

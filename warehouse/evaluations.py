@@ -109,7 +109,7 @@ def evaluation_to_publish(con: duckdb.DuckDBPyConnection, parameters: dict[str, 
     They are as of the last retrain. If that was of other parameters, the release has none rather than somebody else's.
     """
     measured = table_notes(con, TABLE).get("parameters")
-    return f"FROM {TABLE}" if measured == _deciding(parameters) else f"FROM {TABLE} LIMIT 0"
+    return f"FROM {TABLE} WHERE {str(measured == _deciding(parameters)).lower()}"
 
 
 def _deciding(values: dict[str, Any]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import duckdb
 
 from warehouse.check_results import CheckResult
 from warehouse.database import Warehouse, connect
+from warehouse.evaluations import evaluation_to_publish
 from warehouse.files import TEMPORARY, appear
 from warehouse.sql import sql
 from warehouse.tables import PUBLISHED_TABLES
@@ -91,6 +92,7 @@ def _fill(con: duckdb.DuckDBPyConnection, lineage: Mapping[str, Any]) -> dict[st
         "genome": "FROM raw.genome",
         "signup_movies": "FROM recs.signup_movies",
         "pair_recommendations": "FROM recs.pair_recommendations ORDER BY movie_a, movie_b, rank",
+        "evaluation": evaluation_to_publish(con, lineage["parameters"]),
     }
     for table, query in copies.items():
         con.execute(f"CREATE TABLE staged.{table} AS {query}")

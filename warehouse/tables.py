@@ -5,6 +5,11 @@ against each other. Two tables are as wide as the source has tags and are create
 and `model.user_vectors`.
 """
 
+_EVALUATION = (
+    "split VARCHAR, slice VARCHAR, method VARCHAR, metric VARCHAR, value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, "
+    "cases INTEGER, ahead DOUBLE, ahead_low DOUBLE, ahead_high DOUBLE"
+)
+
 WORKING_TABLES: dict[str, str] = {
     "raw.source_files": (
         "name VARCHAR, bytes BIGINT, sha256 VARCHAR, data_rows BIGINT, accepted BIGINT, rejected BIGINT"
@@ -25,6 +30,7 @@ WORKING_TABLES: dict[str, str] = {
         "items INTEGER, recall DOUBLE, seconds DOUBLE, created_at TIMESTAMP, content_hash VARCHAR, "
         "source_fingerprint VARCHAR, ratings_fingerprint VARCHAR, parameters JSON, code_version VARCHAR"
     ),
+    "model.evaluation": _EVALUATION,
     "recs.signup_movies": "position INTEGER, movie_id INTEGER, likes INTEGER",
     "recs.pair_recommendations": ("movie_a INTEGER, movie_b INTEGER, rank SMALLINT, movie_id INTEGER, votes INTEGER"),
     "ops.source": "fingerprint VARCHAR, origin VARCHAR, genome_source VARCHAR, loaded_at TIMESTAMP, manifest JSON",
@@ -53,6 +59,7 @@ PUBLISHED_TABLES: dict[str, str] = {
     "genome": "movie_id INTEGER, relevance FLOAT[n_tags]",
     "signup_movies": "position INTEGER, movie_id INTEGER, likes INTEGER",
     "pair_recommendations": "movie_a INTEGER, movie_b INTEGER, rank SMALLINT, movie_id INTEGER, votes INTEGER",
+    "evaluation": _EVALUATION,
     "checks": (
         "check_name VARCHAR, asset VARCHAR, passed BOOLEAN, severity VARCHAR, value DOUBLE, threshold DOUBLE, "
         "description VARCHAR"

@@ -1,0 +1,91 @@
+"""The evaluation: how good the current parameters recommend, measured with every retrain."""
+
+import base64
+
+import dagster as dg
+
+from assets.common import OWNERS, Stopwatch, result, table_metadata
+from assets.interval_plot import interval_plot
+from recommender.evaluation import CURRENT, Measurement, bounded_cases, evaluate, value_of
+from recommender.parameters import ModelParameters
+from warehouse.database import Warehouse
+from warehouse.evaluations import (
+    TABLE,
+    evaluation_version,
+    least_stars,
+    read_evaluation,
+    read_films,
+    read_ratings,
+    write_evaluation,
+)
+from warehouse.versions import table_version
+
+SHOWN = ("hit_rate@3", "ndcg@10")
+
+
+@dg.asset(
+    key=["model", "evaluation"],
+    group_name="model",
+    kinds={"duckdb", "numpy"},
+    owners=OWNERS,
+    code_version="1",
+    # Not the likes: it makes its own, without the users it asks about.
+    deps=[
+        dg.AssetDep(["raw", "ratings"], partition_mapping=dg.AllPartitionMapping()),
+        ["raw", "movies"],
+        ["raw", "genome"],
+    ],
+)
+def model_evaluation(
+    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.MaterializeResult:
+    """How well the parameters recommend to users the model has not seen, beside baselines: one row per split, slice,
+    method and metric, with 95% intervals. Rebuilt whole when ratings, genome or parameters change."""
+    watch = Stopwatch()
+    version = evaluation_version(warehouse.con, parameters)
+    changed = table_version(warehouse.con, TABLE) != version
+    if changed:
+        ratings = read_ratings(warehouse.con, least_stars(parameters))
+        films = read_films(warehouse.con)
+        found = evaluate(ratings, films, parameters, most=bounded_cases(len(ratings.user_ids)))
+        with warehouse.transaction() as con:
+            write_evaluation(con, found, parameters)
+    measurements = read_evaluation(warehouse.con)
+    metadata = table_metadata(warehouse.con, TABLE) | {"preview": evaluation_report(measurements)}
+    for metric in SHOWN:
+        value = value_of(measurements, "held-out users", CURRENT, metric)
+        if value == value:  # NaN where nobody could be held out
+            metadata[metric] = dg.MetadataValue.float(value)
+    return result(watch, metadata, version=version, changed=changed)
+
+
+def evaluation_report(measurements: list[Measurement]) -> dg.MarkdownMetadataValue:
+    """A plot of methods with their intervals, and the numbers as a table."""
+    if not measurements:
+        return dg.MetadataValue.md("No user could be held out: each needs two liked sign-up films and a third film.")
+    parts = []
+    for split in dict.fromkeys(found.split for found in measurements):
+        rows = [found for found in measurements if (found.split, found.slice) == (split, "all")]
+        svg = interval_plot([found for found in rows if found.metric in SHOWN], f"{split}: {rows[0].cases:,} pairs")
+        parts.append(f"![{split}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
+        parts.append(_markdown(rows))
+    return dg.MetadataValue.md("\n\n".join(parts))
+
+
+def _markdown(rows: list[Measurement]) -> str:
+    """Methods down, metrics across."""
+    metrics = list(dict.fromkeys(found.metric for found in rows))
+    lines = ["| method | " + " | ".join(metrics) + " |", "|---|" + "---|" * len(metrics)]
+    for method in dict.fromkeys(found.method for found in rows):
+        cells = {found.metric: found for found in rows if found.method == method}
+        lines.append(f"| {method} | " + " | ".join(_cell(cells[metric]) for metric in metrics) + " |")
+    return "\n".join(lines)
+
+
+def _cell(found: Measurement) -> str:
+    if found.ci_low is None or found.ci_high is None:
+        return f"{found.value:.3f}"
+    return f"{found.value:.3f} ({found.ci_low:.3f} to {found.ci_high:.3f})"
+
+
+ASSETS = [model_evaluation]
