@@ -17,7 +17,9 @@ from assets.partitions import months
 from checks.door import row_rules
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
+from warehouse.faults import step
 from warehouse.imports import import_ratings_file, import_source
+from warehouse.landing import Signature, is_settled, landed_files, put_away, refuse, signature
 from warehouse.manifests import SourceManifest, read_manifest
 from warehouse.raw_tables import (
     add_rating_file,
@@ -30,6 +32,7 @@ from warehouse.raw_tables import (
     refuse_other_source,
     require_source,
 )
+from warehouse.source_error import SourceError
 from warehouse.sources import resolve_source
 from warehouse.versions import table_notes, table_version
 
@@ -159,20 +162,26 @@ def _report_months(context: dg.AssetExecutionContext, warehouse: Warehouse, chan
 def rating_files(
     context: dg.AssetExecutionContext, config: RatingFilesConfig, warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.MaterializeResult:
-    """Files of new ratings taken in since the source was loaded: one row per file, each content exactly once."""
+    """Files of new ratings taken in since the source was loaded: one row per file, each content exactly once.
+
+    A file of the landing folder moves to `ingested/` when its ratings are committed, to `refused/` if it is no table.
+    """
     watch = Stopwatch()
-    source = require_source(warehouse.con)
-    movies = warehouse.home.source_folder(source["fingerprint"]) / "movies.parquet"
     paths = [Path(file) for file in config.files] or landed_files(warehouse.home.landing)
-    manifests = [import_ratings_file(path, warehouse.home.sources, row_rules(), movies) for path in paths]
+    imported, refused = _import_files(context, warehouse, paths)
+    step("ratings_imported")
     changed: set[date] = set()
     taken = []
-    for manifest in manifests:
+    for path, before, manifest in imported:
         known = warehouse.con.execute(
             "SELECT 1 FROM raw.rating_files WHERE fingerprint = ?", [manifest.fingerprint]
         ).fetchone()
         with warehouse.transaction() as con:
             changed.update(add_rating_file(con, warehouse.home, manifest))
+            step("ratings_committing")
+        step("ratings_committed")
+        if path.parent == warehouse.home.landing and is_settled(path, before):
+            put_away(path, manifest.fingerprint)
         (file,) = manifest.files
         taken.append(
             {
@@ -188,17 +197,43 @@ def rating_files(
     metadata = table_metadata(
         warehouse.con, "raw.rating_files", "FROM raw.rating_files ORDER BY ingested_at DESC LIMIT 8"
     )
-    metadata |= {"files": taken, "months": [month.isoformat() for month in sorted(changed)]}
+    metadata |= {"files": taken, "refused": refused, "months": [month.isoformat() for month in sorted(changed)]}
     return result(watch, metadata, version=table_version(warehouse.con, "raw.rating_files"), changed=bool(changed))
 
 
-def landed_files(landing: Path) -> list[Path]:
-    """Files waiting in the landing folder, by name; hidden and temporary ones are still being written."""
-    return sorted(
-        path
-        for path in landing.glob("*")
-        if path.is_file() and path.suffix in {".csv", ".parquet"} and path.name[0] != "."
-    )
+def _import_files(
+    context: dg.AssetExecutionContext, warehouse: Warehouse, paths: list[Path]
+) -> tuple[list[tuple[Path, Signature | None, SourceManifest]], dict[str, str]]:
+    """Convert files to Parquet. A landed file that is no table is put aside and does not keep the others waiting.
+
+    Returns
+    -------
+    list of (Path, Signature, SourceManifest)
+        Each file with its state before it was read.
+    dict of str to str
+        Landed files turned away, with the reason.
+    """
+    source = require_source(warehouse.con)
+    movies = warehouse.home.source_folder(source["fingerprint"]) / "movies.parquet"
+    imported, refused = [], {}
+    for path in paths:
+        landed = path.parent == warehouse.home.landing
+        before = signature(path)
+        if landed and before is None:
+            context.log.info(f"{path.name} is gone: another run took it in")
+            continue
+        try:
+            imported.append((path, before, import_ratings_file(path, warehouse.home.sources, row_rules(), movies)))
+        except SourceError as error:
+            if not landed:
+                raise
+            if is_settled(path, before):
+                refuse(path, str(error))
+                refused[path.name] = str(error)
+                context.log.warning(f"refused: {error}")
+            else:
+                context.log.warning(f"left for later, it may still be being written: {error}")
+    return imported, refused
 
 
 @dg.asset(

@@ -14,6 +14,7 @@ from orchestration.jobs import JOBS
 from orchestration.progress import progress_logger
 from orchestration.resources import CheckSettingsResource, ParametersResource, WarehouseResource
 from orchestration.schedules import SCHEDULES
+from orchestration.sensors import SENSORS
 
 
 def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
@@ -29,6 +30,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         asset_checks=make_asset_checks(),
         jobs=JOBS,
         schedules=SCHEDULES,
+        sensors=SENSORS,
         resources={
             "check_settings": CheckSettingsResource(),
             "parameters": ParametersResource(),

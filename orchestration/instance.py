@@ -6,6 +6,7 @@ here: which jobs there are, or how the outcome is worded for people (`orchestrat
 
 import os
 import shutil
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ import dagster as dg
 
 from orchestration.definitions import build_defs
 from orchestration.event_log import quick_event_log
+from orchestration.turns import close_abandoned, sign_of_life
 from recommender.parameters import ModelParameters
 from warehouse.home import HOME_VARIABLE, Home
 
@@ -92,14 +94,18 @@ def execute(
         "ops": {name: {"config": dict(values)} for name, values in (ops or {}).items()},
         "loggers": {"progress": {}},
     }
-    with quick_event_log(), prepare_instance(home) as instance:
+    run_id = str(uuid.uuid4())
+    with quick_event_log(), prepare_instance(home) as instance, sign_of_life(home, run_id):
+        close_abandoned(instance, home)
         result = (
             build_defs()
             .resolve_job_def(job)
             .execute_in_process(
                 run_config=config,
                 instance=instance,
-                tags=dict(tags or {}),
+                run_id=run_id,
+                # Whoever started it at a terminal decides whether to start it again, not the daemon.
+                tags={"dagster/max_retries": "0", **(tags or {})},
                 partition_key=partition,
                 raise_on_error=False,
             )

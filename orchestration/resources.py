@@ -6,13 +6,14 @@ checks.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import dagster as dg
 from pydantic import Field, create_model
 
 from checks.settings import CheckSettings, load_settings
+from orchestration.turns import sign_of_life
 from recommender.parameters import ModelParameters, make_parameters
 from warehouse.database import WAIT_SECONDS, Warehouse, open_warehouse
 from warehouse.home import Home
@@ -76,7 +77,13 @@ class WarehouseResource(dg.ConfigurableResource):
         run = context.run
         purpose = f"{run.job_name} (run {run.run_id[:8]})" if run else "a Dagster run"
         notify = log.info if log else None
-        with open_warehouse(Home.find(self.home), purpose, wait_seconds=self.wait_seconds, notify=notify) as warehouse:
+        home = Home.find(self.home)
+        with ExitStack() as stack:
+            if run:
+                stack.enter_context(sign_of_life(home, run.run_id))
+            warehouse = stack.enter_context(
+                open_warehouse(home, purpose, wait_seconds=self.wait_seconds, notify=notify)
+            )
             for line in repair(warehouse):
                 if log:
                     log.warning(f"repaired: {line}")

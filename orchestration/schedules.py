@@ -1,11 +1,17 @@
 """Schedules: the nightly retrain and the hourly refresh.
 
-A tick that would overlap a run that writes the warehouse is skipped and says which run it gave way to.
+A tick that would overlap a run that writes the warehouse is skipped and says which run it gave way to. The refresh
+comes again an hour later; the retrain tries four times within its hour, and the last time it waits in line instead, so
+that a refresh that runs late never costs a night.
 """
+
+from datetime import UTC
 
 import dagster as dg
 
 from orchestration.jobs import refresh_recommendations, retrain_model
+from orchestration.turns import run_in_the_way
+from warehouse.home import Home
 from warehouse.model_tables import SHARDS
 
 ALL_SHARDS = {
@@ -15,42 +21,47 @@ ALL_SHARDS = {
 """Run tags that cover every shard of the pairs in one run."""
 
 RETRAIN_HOUR = 3
-
-UNFINISHED = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
+LAST_MINUTE = 45
+NIGHT_TAG = "marquee/night"
+"""Run tag with the date of the night a scheduled retrain is for: one a night."""
 
 
-def _request_unless_busy(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    busy = context.instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1)
-    if busy:
-        return dg.SkipReason(f"{busy[0].job_name} (run {busy[0].run_id[:8]}) has not finished; next tick tries again")
+def _refresh_unless_busy(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    if context.scheduled_execution_time.astimezone(UTC).hour == RETRAIN_HOUR:
+        return dg.SkipReason("the nightly retrain of this hour ends with a refresh")
+    busy = run_in_the_way(context.instance, Home.find())
+    if busy is not None:
+        return dg.SkipReason(f"{busy} has not finished; the tick of the next hour tries again")
     return dg.RunRequest(tags=ALL_SHARDS)
 
 
-def _refresh_unless_retrain(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-    if context.scheduled_execution_time.hour == RETRAIN_HOUR:
-        return dg.SkipReason("the nightly retrain of this hour ends with a refresh")
-    return _request_unless_busy(context)
+def _retrain_once_a_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
+    tick = context.scheduled_execution_time.astimezone(UTC)
+    night = tick.date().isoformat()
+    done = context.instance.get_runs(dg.RunsFilter(job_name=retrain_model.name, tags={NIGHT_TAG: night}), limit=1)
+    if done:
+        return dg.SkipReason(f"tonight's retrain is run {done[0].run_id[:8]}")
+    busy = run_in_the_way(context.instance, Home.find())
+    if busy is not None and tick.minute < LAST_MINUTE:
+        return dg.SkipReason(f"{busy} has not finished; tried again in 15 minutes, at the latest at 03:{LAST_MINUTE}")
+    return dg.RunRequest(tags={**ALL_SHARDS, NIGHT_TAG: night})
 
 
 nightly_retrain = dg.ScheduleDefinition(
     name="nightly_retrain",
     job=retrain_model,
-    cron_schedule=f"0 {RETRAIN_HOUR} * * *",
+    description="Retrain at 03:00 UTC, once a night; the later ticks of that hour make up for one that was busy.",
+    cron_schedule=f"0,15,30,{LAST_MINUTE} {RETRAIN_HOUR} * * *",
     execution_timezone="UTC",
-    execution_fn=_request_unless_busy,
+    execution_fn=_retrain_once_a_night,
 )
 hourly_refresh = dg.ScheduleDefinition(
     name="hourly_refresh",
     job=refresh_recommendations,
+    description="Recommend from the likes as they are now, every hour except that of the retrain.",
     cron_schedule="0 * * * *",
     execution_timezone="UTC",
-    execution_fn=_refresh_unless_retrain,
+    execution_fn=_refresh_unless_busy,
 )
 
 SCHEDULES = [nightly_retrain, hourly_refresh]

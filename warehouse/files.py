@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from warehouse.faults import step
+
 TEMPORARY = ".incoming-"
 """Prefix of whatever is not complete yet; the next writer deletes what it finds under such a name."""
 
@@ -55,7 +57,9 @@ def point_link(link: Path, target: str) -> None:
     temporary = link.parent / f"{TEMPORARY}{link.name}"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
+    step("link_prepared")
     temporary.replace(link)
+    step("link_swapped")
     flush_to_disk(link.parent)
 
 

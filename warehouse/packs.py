@@ -16,6 +16,7 @@ from recommender.catalogue import Catalogue
 from recommender.likes import Likes
 from recommender.neighbourhood import Neighbourhood
 from recommender.parameters import ModelParameters
+from warehouse.faults import step
 from warehouse.files import TEMPORARY, appear, file_sha256, write_json
 
 
@@ -59,7 +60,9 @@ def write_pack(folder: Path, neighbourhood: Neighbourhood, lineage: Mapping[str,
         files[path.name] = {"sha256": file_sha256(path), "dtype": str(array.dtype), "shape": list(array.shape)}
     manifest = {**lineage, "parameters": neighbourhood.parameters.model_dump(), "files": files}
     write_json(temporary / "manifest.json", manifest)
+    step("pack_written")
     appear(temporary, folder)
+    step("pack_appeared")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import duckdb
 from warehouse.check_results import CheckResult
 from warehouse.database import Warehouse, connect
 from warehouse.evaluations import evaluation_to_publish
+from warehouse.faults import step
 from warehouse.files import TEMPORARY, appear
 from warehouse.sql import sql
 from warehouse.tables import PUBLISHED_TABLES
@@ -52,16 +53,20 @@ def write_release_file(warehouse: Warehouse, lineage: Mapping[str, Any], audit: 
     for leftover in (temporary, temporary.with_name(temporary.name + ".wal")):
         leftover.unlink(missing_ok=True)
     row_counts = _copy_tables(warehouse, temporary, lineage)
+    step("release_copied")
     with connect(temporary, warehouse.home) as con:
         # A macro finds its tables in the database it is made in, so it cannot be made in an attached one.
         con.execute(sql("recommend_pair"))
     with connect(temporary, warehouse.home, read_only=True) as con:
         results = audit(con)
+    step("release_audited")
     with connect(temporary, warehouse.home) as con:
         con.executemany("INSERT INTO checks VALUES (?, ?, ?, ?, ?, ?, ?)", [list(result.row()) for result in results])
         con.execute("CHECKPOINT")
     temporary.chmod(0o444)
+    step("release_written")
     appear(temporary, final)
+    step("release_appeared")
     return WrittenRelease(row_counts, results)
 
 

@@ -20,6 +20,7 @@ import duckdb
 from recommender.parameters import ModelParameters
 from warehouse.check_results import CheckResult, record_results, recorded_results
 from warehouse.database import Warehouse
+from warehouse.faults import step
 from warehouse.files import file_sha256, point_link, remove_leftovers, write_json
 from warehouse.home import Home
 from warehouse.model_tables import (
@@ -37,6 +38,9 @@ from warehouse.publishing import Audit, WrittenRelease, write_release_file
 from warehouse.raw_tables import genome_source_of, require_source
 from warehouse.tables import WORKING_TABLES
 from warehouse.versions import code_version, digest, table_version, version_name
+
+STAGING_NOTE = "staging.json"
+"""Names the release being staged, from before its first file until it is registered; `repair` reads it."""
 
 REGISTRY_MIRROR = "releases.json"
 """Copy of the registry beside the releases, for readers; the working database is not theirs to open."""
@@ -178,10 +182,12 @@ def stage_release(
     release = version_name(described["content_hash"], now)
     lineage = {**described, "release": release, "created_at": now.replace(tzinfo=None)}
     pack = home.pack_folder(release)
+    write_json(home.published / STAGING_NOTE, {"release": release})
     shutil.rmtree(pack, ignore_errors=True)
     write_pack(pack, read_neighbourhood(warehouse, parameters), lineage)
     written = write_release_file(warehouse, lineage, audit)
     _register(warehouse, lineage, written)
+    (home.published / STAGING_NOTE).unlink()
     return StagedRelease(release, False, written.results)
 
 
@@ -203,7 +209,10 @@ def _register(warehouse: Warehouse, lineage: Mapping[str, Any], written: Written
         )
         record_results(con, release, written.results)
         _record_event(con, release, "staged", acting_user(), "all tables up to date, files complete")
+        step("release_registering")
+    step("release_registered")
     mirror_registry(warehouse)
+    step("mirror_written")
 
 
 def _release_columns() -> list[str]:
@@ -300,10 +309,13 @@ def rollback(warehouse: Warehouse, *, who: str, why: str) -> tuple[str, str]:
     ]
     if not earlier:
         raise ReleaseError(f"no release older than {leaving} is left to go back to")
-    point_link(warehouse.home.current, f"{earlier[0]}.duckdb")
+    # The verdict comes first: were the process to die after the swap, a refresh could bring the bad release back.
     with warehouse.transaction() as con:
         _record_event(con, leaving, "rolled_back", who, why)
+    point_link(warehouse.home.current, f"{earlier[0]}.duckdb")
+    with warehouse.transaction() as con:
         _record_event(con, earlier[0], "restored", who, why)
+    step("promotion_recorded")
     mirror_registry(warehouse)
     return leaving, earlier[0]
 
@@ -326,6 +338,7 @@ def _swap(warehouse: Warehouse, release: str, event: str, who: str, why: str) ->
     point_link(warehouse.home.current, f"{release}.duckdb")
     with warehouse.transaction() as con:
         _record_event(con, release, event, who, why)
+    step("promotion_recorded")
     mirror_registry(warehouse)
 
 
@@ -372,10 +385,10 @@ def retire(warehouse: Warehouse, keep: int, *, who: str, why: str) -> Retired:
     freed = 0
     for release in dropped:
         freed += _size(home.release_file(release)) + _size(home.pack_folder(release))
-        home.release_file(release).unlink(missing_ok=True)
-        shutil.rmtree(home.pack_folder(release), ignore_errors=True)
         with warehouse.transaction() as con:
             _record_event(con, release, "retired", who, why)
+        step("retirement_recorded")
+        _delete(home, release)
     models = _unused_models(warehouse)
     for model in models:
         freed += _size(home.model_folder(model))
@@ -383,6 +396,16 @@ def retire(warehouse: Warehouse, keep: int, *, who: str, why: str) -> Retired:
     if dropped:
         mirror_registry(warehouse)
     return Retired(dropped, models, freed)
+
+
+def _delete(home: Home, release: str) -> bool:
+    """Delete a release's files; whether there were any."""
+    file, pack = home.release_file(release), home.pack_folder(release)
+    found = file.exists() or pack.exists()
+    file.unlink(missing_ok=True)
+    step("release_deleted")
+    shutil.rmtree(pack, ignore_errors=True)
+    return found
 
 
 def _unused_models(warehouse: Warehouse) -> list[str]:
@@ -455,12 +478,14 @@ def list_releases(home: Home) -> list[dict[str, Any]]:
 def repair(warehouse: Warehouse) -> list[str]:
     """Mend what a writer that died left behind; return what was done, in words.
 
-    Temporary files are deleted. A symlink that was swapped without a record gets one.
+    Temporary files are deleted, and the files of a release that was never registered or is retired already. A symlink
+    that was swapped without a record gets one. What readers see does not change.
     """
     home, con = warehouse.home, warehouse.con
     done = [
         f"deleted the unfinished {name}" for name in remove_leftovers(home.published) + remove_leftovers(home.models)
     ]
+    done += _drop_unregistered(warehouse) + _finish_retirements(warehouse)
     live = live_release(home)
     if live is not None:
         row = con.execute(
@@ -472,4 +497,46 @@ def repair(warehouse: Warehouse) -> list[str]:
                 _record_event(con, live, "promoted", acting_user(), "recovered: the writer died before recording it")
             mirror_registry(warehouse)
             done.append(f"recorded that {live} is live")
+    if not done and _mirror_is_behind(warehouse):
+        mirror_registry(warehouse)
+        done.append(f"brought {REGISTRY_MIRROR} up to date")
     return done
+
+
+def _drop_unregistered(warehouse: Warehouse) -> list[str]:
+    """Delete the files of a release whose writer died before it was registered; the next refresh makes it anew."""
+    home, note = warehouse.home, warehouse.home.published / STAGING_NOTE
+    if not note.exists():
+        return []
+    release = str(json.loads(note.read_text(encoding="utf-8"))["release"])
+    known = warehouse.con.execute("SELECT 1 FROM ops.releases WHERE release = ?", [release]).fetchone()
+    done = []
+    if known is None and live_release(home) != release and _delete(home, release):
+        done.append(f"deleted the unregistered release {release}")
+    if known is not None:
+        mirror_registry(warehouse)
+    note.unlink()
+    return done
+
+
+def _finish_retirements(warehouse: Warehouse) -> list[str]:
+    """Delete what is left of releases whose retirement was recorded but not completed."""
+    home = warehouse.home
+    spared = {live_release(home), live_release(home, home.challenger)}
+    retired = warehouse.con.execute(
+        "SELECT release FROM ops.release_events GROUP BY release HAVING arg_max(event, happened_at) = 'retired'"
+    ).fetchall()
+    done = [f"finished the retirement of {name}" for (name,) in retired if name not in spared and _delete(home, name)]
+    if done:
+        mirror_registry(warehouse)
+    return done
+
+
+def _mirror_is_behind(warehouse: Warehouse) -> bool:
+    """Whether an event was recorded that the copy for readers does not have."""
+    row = warehouse.con.execute(
+        "SELECT count(*) FROM ops.release_events SEMI JOIN ops.releases USING (release)"
+    ).fetchone()
+    path = warehouse.home.published / REGISTRY_MIRROR
+    mirrored = json.loads(path.read_text(encoding="utf-8"))["releases"] if path.exists() else []
+    return row is not None and int(row[0]) != sum(len(entry["events"]) for entry in mirrored)

@@ -1,0 +1,43 @@
+"""Named steps at which a test may kill the process, to show that the next run repairs whatever it leaves.
+
+Belongs here: the names and the one function. Without the variable a step does nothing.
+"""
+
+import os
+import signal
+
+KILL_VARIABLE = "MARQUEE_KILL_AT"
+
+STEPS = (
+    "pack_written",
+    "pack_appeared",
+    "release_copied",
+    "release_audited",
+    "release_written",
+    "release_appeared",
+    "release_registering",
+    "release_registered",
+    "mirror_written",
+    "link_prepared",
+    "link_swapped",
+    "promotion_recorded",
+)
+"""Steps of staging and promoting a release, in the order in which they are passed."""
+
+OTHER_STEPS = (
+    "model_written",
+    "model_appeared",
+    "model_recorded",
+    "ratings_imported",
+    "ratings_committing",
+    "ratings_committed",
+    "retirement_recorded",
+    "release_deleted",
+)
+"""Steps of training, ingest and retirement."""
+
+
+def step(name: str) -> None:
+    """Say that a named step is reached; ends the process as a power cut would if that step is to be fatal."""
+    if os.environ.get(KILL_VARIABLE) == name:
+        os.kill(os.getpid(), signal.SIGKILL)
