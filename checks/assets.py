@@ -11,12 +11,10 @@ import dagster as dg
 
 from checks.data import Context
 from checks.settings import CheckSettings
-from checks.suite import TABLE_CHECKS, TableCheck, results_of
+from checks.suite import BOOK_CHECKS, TABLE_CHECKS, TableCheck, results_of
 from recommender.parameters import ModelParameters
 from warehouse.check_results import CheckResult
 from warehouse.database import Warehouse
-
-NOT_ASSETS = {"raw.rating_months", "model.likes"}
 
 
 def check_result(outcome: CheckResult) -> dg.AssetCheckResult:
@@ -39,7 +37,7 @@ def _metadata(value: Any) -> Any:
     return dg.MetadataValue.json(value) if isinstance(value, dict | list) else value
 
 
-def make_asset_checks(checks: Sequence[TableCheck] = TABLE_CHECKS) -> list[dg.AssetChecksDefinition]:
+def make_asset_checks(checks: Sequence[TableCheck] = (*TABLE_CHECKS, *BOOK_CHECKS)) -> list[dg.AssetChecksDefinition]:
     """One definition per asset with all its checks; those that `stop` hold back the assets downstream."""
     assets = dict.fromkeys(check.asset for check in checks)
     return [_checks_of(asset, [check for check in checks if check.asset == asset]) for asset in assets]

@@ -23,6 +23,7 @@ SQL_TYPES: dict[Any, str] = {
     pl.Date: "DATE",
     pl.Datetime("us"): "TIMESTAMP",
     pl.List(pl.String): "VARCHAR[]",
+    pl.List(pl.Int32): "INTEGER[]",
 }
 """DuckDB's names of the types the models use; a column whose SQL type says more names it in its metadata."""
 

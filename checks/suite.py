@@ -71,9 +71,9 @@ ASSET_OF = {
     "ops.source": "raw/source_files",
     "ops.table_versions": "raw/source_files",
 }
-"""Assets of tables that are no assets themselves; the books about releases are no input of a release."""
+"""Assets of tables that are no assets themselves; the books about releases and requests are no input of a release."""
 
-BOOKS = ("ops.releases", "ops.release_events", "ops.check_results")
+BOOKS = ("ops.releases", "ops.release_events", "ops.check_results", "ops.request_files", "ops.served_requests")
 
 
 def _reads(table: str) -> str:
@@ -178,10 +178,13 @@ def results_of(context: Context, checks: Iterable[TableCheck] = TABLE_CHECKS) ->
     warehouse = context.warehouse
     versions = _versions(context)
     results, fresh = [], []
+    malformed: set[str] = set()
     for check in checks:
         subject = _subject(context, check, versions)
         known = [found for found in recorded_results(warehouse.con, subject) if found.check_name == check.name]
-        result = known[0] if known else _run(context, check, versions)
+        result = known[0] if known else _run(context, check, versions, malformed)
+        if check.stops and result.blocks:
+            malformed.add(check.table)
         results.append(result)
         if not known:
             fresh.append((subject, result))
@@ -194,11 +197,16 @@ def results_of(context: Context, checks: Iterable[TableCheck] = TABLE_CHECKS) ->
     return results
 
 
-def _run(context: Context, check: TableCheck, versions: dict[str, str]) -> CheckResult:
+def _run(context: Context, check: TableCheck, versions: dict[str, str], malformed: set[str]) -> CheckResult:
+    """Look at a table, unless it is not there, or malformed and the question is one of sense."""
     missing = [table for table in {check.table, *check.reads} if "." in table and table not in versions]
     if missing:
         reason = f"{', '.join(sorted(missing))} does not exist yet; materialize {check.asset}"
         return CheckResult(check.name, check.asset, False, "error", None, None, reason)
+    unreadable = sorted(malformed & {check.table, *check.reads})
+    if unreadable and not check.stops:
+        reason = f"not looked at, because {', '.join(unreadable)} does not meet its schema"
+        return CheckResult(check.name, check.asset, False, "error" if check.gates else "warn", None, None, reason)
     return check.run(context)
 
 
@@ -245,6 +253,21 @@ def _tables(con: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
         "SELECT schema_name, table_name FROM duckdb_tables() WHERE schema_name IN ('raw', 'model', 'recs', 'ops')"
     ).fetchall()
 
+
+BOOK_CHECKS: tuple[TableCheck, ...] = tuple(
+    TableCheck(
+        check_name(table),
+        "published/live_release",
+        table,
+        f"{table} has the columns, types, ranges and keys of its schema; looked at once a day",
+        partial(_run_schema, table, WORKING_MODELS[table], "published/live_release"),
+        (TODAY,),
+        gates=False,
+    )
+    for table in BOOKS
+    if table in WORKING_MODELS
+)
+"""Of the books about releases: what they say is no input of a release, so nothing waits for them."""
 
 REQUIRED_TABLE_CHECKS = frozenset(check.name for check in TABLE_CHECKS if check.gates)
 """Names of the table checks without whose recorded result no release goes live."""

@@ -36,8 +36,8 @@ def good_value(name: str, column: Any) -> Any:
         return TEXTS[bounds["str_matches"]["pattern"]]
     if kind == pl.List(pl.Float32):
         return [0.0, 0.5, 1.0]
-    if kind == pl.List(pl.String):
-        return ["Drama"]
+    if kind in (pl.List(pl.String), pl.List(pl.Int32)):
+        return []
     simple = {pl.String: "x", pl.Boolean: True, pl.Date: date(2020, 1, 1), pl.Datetime("us"): datetime(2020, 1, 1)}
     if kind in simple:
         return simple[kind]
