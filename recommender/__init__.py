@@ -26,6 +26,11 @@ annoy_index
 live
     ``recommend_list(neighbourhood, movie_ids, count=None, index=None, threads=1) -> ListRecommendations``; raises
     ``ProfileError``; `index` is a `BoundIndex`, without it the answer is exact
+chosen_pairs
+    ``recommend_chosen(neighbourhood, pairs, count) -> lists``: some pairs, answered together
+splits, metrics, baselines, evaluation, sweep
+    ``evaluate(ratings, catalogue, parameters) -> [Measurement, ...]``; ``sweep(ratings, catalogue, parameters, most=...)
+    -> [Trial, ...]`` and ``best_trial(trials)``; catalogues with raw vectors
 warm_up
     ``warm_up()``, ``warm_up_serving()`` (read-only memory maps)
 """

@@ -4,8 +4,9 @@ Belongs here: building, opening and asking the index, what it does not know, and
 Does not belong here: exact scores and votes (`live`, `ranking`), where model files live.
 
 The index holds the users' unit vectors around their mean, in their first principal components, and compares by
-euclidean distance: between unit vectors that is the order of the cosine. What it proposes is re-ranked by exact score:
-it can miss a neighbour, but never ranks one wrongly.
+euclidean distance: between unit vectors that is the order of the cosine. Where liking a film of the list earns a bonus,
+users who like most of it are proposed besides (`fans`). What is proposed is re-ranked by exact score: a neighbour can
+be missed, but is never ranked wrongly.
 """
 
 from collections.abc import Iterator
@@ -18,8 +19,9 @@ from annoy import AnnoyIndex
 from numpy.typing import ArrayLike, NDArray
 
 from recommender.compiled import kernel, run_parallel
+from recommender.fans import Fans, make_fans
 from recommender.likes import some_users
-from recommender.live import candidate_scores, reranked
+from recommender.live import candidate_scores, film_bonuses, reranked
 from recommender.neighbourhood import Neighbourhood
 from recommender.pair_scores import FilmScores, film_scores
 from recommender.pairs import PairRecommendations, as_rows, first_indices, signup_films
@@ -73,7 +75,11 @@ class UserIndex:
                 f"{neighbourhood.catalogue.vectors.shape[1]}; retrain the model"
             )
         users = _users_of_items(self.user_ids, neighbourhood)
-        return BoundIndex(self, neighbourhood, users, unknown_users(self.user_ids, neighbourhood))
+        fans = None
+        if neighbourhood.parameters.liked_bonus > 0.0:
+            films = len(neighbourhood.catalogue.movie_ids)
+            fans = make_fans(neighbourhood.likes, films, neighbourhood.norms, neighbourhood.eligible)
+        return BoundIndex(self, neighbourhood, users, unknown_users(self.user_ids, neighbourhood), fans)
 
 
 @dataclass(frozen=True)
@@ -88,14 +94,19 @@ class BoundIndex:
         User index of each item, -1 for users who are gone or not eligible.
     unknown : int64 array
         Eligible users the index does not know, ascending.
+    fans : Fans or None
+        Who likes each film, if there is a bonus for that: it can bring users near who are far by cosine.
     """
 
     index: UserIndex
     neighbourhood: Neighbourhood
     users: NDArray[np.int64]
     unknown: NDArray[np.int64]
+    fans: Fans | None
 
-    def candidates(self, profile: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
+    def candidates(
+        self, profile: NDArray[np.float32], wanted: int, films: NDArray[np.int32] | None = None
+    ) -> NDArray[np.int64]:
         """Propose neighbours.
 
         Parameters
@@ -103,13 +114,22 @@ class BoundIndex:
         profile : float32 array, shape (tags,)
             Unit vector.
         wanted : int
+        films : int32 array, optional
+            Catalogue positions of the films the profile is made of; with a bonus, as many users again who like them.
 
         Returns
         -------
-        int64 array, shape (<= wanted + unknown users,)
+        int64 array, shape (<= 2 wanted + unknown users,)
             Eligible users, distinct, in no particular order.
         """
-        return self.near(profile @ self.index.directions - self.index.offset, wanted)
+        users = self.near(profile @ self.index.directions - self.index.offset, wanted)
+        return users if films is None else self.with_fans(users, films, wanted)
+
+    def with_fans(self, users: NDArray[np.int64], films: NDArray[np.int32], wanted: int) -> NDArray[np.int64]:
+        """Add those who get most in bonuses for these films, if there is a bonus."""
+        if self.fans is None:
+            return users
+        return np.union1d(users, self.fans.proposals(films, film_bonuses(self.neighbourhood, films), wanted))
 
     def near(self, coordinates: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
         """Propose neighbours of a point of the index's space; as `candidates`."""
@@ -269,7 +289,7 @@ def measure_recall(
         return 1.0
     generator = np.random.default_rng(seed)
     pairs = [np.sort(generator.choice(signup, 2, replace=False)) for _ in range(profiles)]
-    truth = _true_neighbours(neighbourhood, pairs, at, threads)
+    truth = _true_neighbours(bound, pairs, at, threads)
 
     def found(number: int) -> float:
         return float(np.isin(truth[number], reranked(neighbourhood, pairs[number], bound, at)).mean())
@@ -278,17 +298,24 @@ def measure_recall(
 
 
 def _true_neighbours(
-    neighbourhood: Neighbourhood, profiles: list[NDArray[np.int32]], wanted: int, threads: int | None
+    bound: BoundIndex, profiles: list[NDArray[np.int32]], wanted: int, threads: int | None
 ) -> list[NDArray[np.int64]]:
     """First users of many profiles at once: scored in single precision, the best of them re-ranked exactly."""
+    neighbourhood = bound.neighbourhood
     likes, catalogue = neighbourhood.likes, neighbourhood.catalogue
     users = np.flatnonzero(neighbourhood.eligible)
     rows = catalogue.vector_rows[likes.films]
     truth = []
     for low in range(0, len(profiles), 32):
         some = profiles[low : low + 32]
-        vectors = np.stack([encode_profile(catalogue, films)[0] for films in some])
-        scores = project(likes.indptr, rows, neighbourhood.norms, catalogue.vectors @ vectors.T, threads)[users]
+        encoded = [encode_profile(catalogue, films) for films in some]
+        vectors = np.stack([vector * np.float32(norm) for vector, norm in encoded])
+        scores = project(likes.indptr, rows, neighbourhood.norms, catalogue.vectors @ vectors.T, threads)
+        for number, films in enumerate(some):
+            if bound.fans is not None:
+                for film, bonus in zip(films, film_bonuses(neighbourhood, films), strict=True):
+                    scores[bound.fans.of(int(film)), number] += bonus
+        scores = scores[users]
         near = np.argpartition(-scores, min(5 * wanted, len(users)) - 1, axis=0)[: 5 * wanted]
         for number, films in enumerate(some):
             chosen = users[near[:, number]]
@@ -356,7 +383,7 @@ def _one_first_film(
         reached = np.zeros(parameters.max_neighbours + 2, dtype=np.int64)
         for n in range(task, len(seconds), 8):
             summary[n] = _rank_and_vote(
-                bound.near(profiles[n], asked),
+                bound.with_fans(bound.near(profiles[n], asked), signup[[first, seconds[n]]], asked),
                 first,
                 seconds[n],
                 signup,

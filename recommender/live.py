@@ -32,8 +32,13 @@ class ProfileError(ValueError):
 class CandidateIndex(Protocol):
     """What proposes neighbours; `annoy_index.BoundIndex` does."""
 
-    def candidates(self, profile: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
-        """Return indices of eligible users, distinct, about `wanted` of them, in any order, near a unit vector."""
+    def candidates(
+        self, profile: NDArray[np.float32], wanted: int, films: NDArray[np.int32] | None = None
+    ) -> NDArray[np.int64]:
+        """Return indices of eligible users, distinct, about `wanted` of them, in any order, near a unit vector.
+
+        With a bonus, as many again who like the films the vector is made of.
+        """
 
 
 @dataclass(frozen=True)
@@ -216,7 +221,7 @@ def reranked(
         User indices, nearest first; fewer if the index knows fewer.
     """
     profile = encode_profile(neighbourhood.catalogue, films)[0]
-    users = index.candidates(profile, max(wanted, neighbourhood.parameters.annoy_candidates))
+    users = index.candidates(profile, max(wanted, neighbourhood.parameters.annoy_candidates), films)
     return users[first_places(candidate_scores(neighbourhood, films, users), users, wanted)]
 
 
@@ -258,13 +263,23 @@ def vote(
     return ListRecommendations(catalogue.movie_ids[winners[:kept]], votes[:kept], likes.user_ids[ranked[:used]], found)
 
 
+def film_bonuses(neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> NDArray[np.float64]:
+    """What liking each of these films adds to a score; float64, as long as `films`, 0 for films without a vector."""
+    catalogue = neighbourhood.catalogue
+    rows = catalogue.vector_rows[films]
+    vectors = catalogue.vectors[np.maximum(rows, 0)].astype(np.float64)
+    lengths = np.where(rows >= 0, np.sqrt(np.einsum("ft,ft->f", vectors, vectors)), 0.0)
+    bonuses: NDArray[np.float64] = neighbourhood.parameters.liked_bonus * lengths
+    return bonuses
+
+
 def _profile(neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Sum of the films' vectors, float64, shape (tags,), and what liking each film adds, float64, shape (films,)."""
     catalogue = neighbourhood.catalogue
     with_vector = films[catalogue.vector_rows[films] >= 0]
     vectors = catalogue.vectors[catalogue.vector_rows[with_vector]].astype(np.float64)
     bonuses = np.zeros(len(catalogue.movie_ids))
-    bonuses[with_vector] = neighbourhood.parameters.liked_bonus * np.sqrt(np.einsum("ft,ft->f", vectors, vectors))
+    bonuses[with_vector] = film_bonuses(neighbourhood, with_vector)
     return vectors.sum(axis=0), bonuses
 
 

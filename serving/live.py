@@ -47,7 +47,7 @@ def rank_films(snapshot: Snapshot, movie_ids: Sequence[int], num: int, engine: s
     else:
         assert snapshot.index is not None
         profile = encode_profile(neighbourhood.catalogue, films)[0]
-        users = snapshot.index.candidates(profile, max(most, parameters.annoy_candidates))
+        users = snapshot.index.candidates(profile, max(most, parameters.annoy_candidates), films)
         ranked = users[first_places(_scores(neighbourhood, films, users), users, most)]
     found = vote(neighbourhood, films, ranked, parameters.per_pair)
     if num > parameters.per_pair:

@@ -66,7 +66,7 @@ def test_default_index_finds_nearly_all_neighbours(tmp_path: Path) -> None:
     facts = build_index(tmp_path / "users.ann", large_world().neighbourhood())
     assert facts["recall"] >= 0.95
     assert facts["items"] == large_world().neighbourhood().eligible.sum()
-    assert (facts["dimensions"], facts["trees"], facts["seed"]) == (40, 40, 42)
+    assert (facts["dimensions"], facts["trees"], facts["seed"]) == (40, 24, 42)
 
 
 def test_an_index_that_looks_everywhere_gives_the_exact_table(tmp_path: Path) -> None:
