@@ -31,18 +31,19 @@ class ModelParameters(BaseModel):
     top_movies: int = Field(
         default=1000, ge=2, le=20_000, description="Sign-up films: the most liked films that have a vector."
     )
+    # weighting, liked_bonus and neighbours were chosen by `marquee evaluate --sweep`; see docs/evaluation.md.
     weighting: Literal["none", "idf", "tfidf"] = Field(
-        default="none",
+        default="tfidf",
         description="Film vectors: none (relevances as they are), idf (tags that are relevant to many films count "
         "less), tfidf (idf, then each film's vector scaled to unit length).",
     )
     liked_bonus: float = Field(
-        default=0.0,
+        default=0.5,
         ge=0.0,
         le=10.0,
         description="Added to a user's cosine to each film of the pair if the user likes that film; 0 is plain cosine.",
     )
-    neighbours: int = Field(default=20, ge=1, le=10_000, description="Nearest users whose likes vote.")
+    neighbours: int = Field(default=25, ge=1, le=10_000, description="Nearest users whose likes vote.")
     neighbour_step: int = Field(
         default=10, ge=1, le=10_000, description="Neighbours added at a time while fewer than per_pair films are found."
     )
