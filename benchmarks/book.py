@@ -13,6 +13,7 @@ import json
 import math
 import time
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 from annoy import AnnoyIndex
@@ -31,12 +32,13 @@ def main() -> None:
     likes = read_likes(options.directory)
     seconds["loading"] = time.perf_counter() - started
     started = time.perf_counter()
-    users, vectors = user_vectors(likes, genome)
+    index = AnnoyIndex(len(next(iter(genome.values()))), "angular")
+    users: list[int] = []
+    for user, vector in user_vectors(likes, genome):
+        index.add_item(len(users), vector)
+        users.append(user)
     seconds["vectors"] = time.perf_counter() - started
     started = time.perf_counter()
-    index = AnnoyIndex(len(next(iter(genome.values()))), "angular")
-    for position, vector in enumerate(vectors):
-        index.add_item(position, vector)
     index.build(100)
     seconds["index"] = time.perf_counter() - started
     started = time.perf_counter()
@@ -65,9 +67,8 @@ def read_likes(directory: Path) -> dict[int, list[int]]:
     return dict(likes)
 
 
-def user_vectors(likes: dict[int, list[int]], genome: dict[int, list[float]]) -> tuple[list[int], list[list[float]]]:
+def user_vectors(likes: dict[int, list[int]], genome: dict[int, list[float]]) -> Iterator[tuple[int, list[float]]]:
     """Unit-length sums of the liked films' vectors, user by user and tag by tag."""
-    users, vectors = [], []
     for user, films in likes.items():
         total: list[float] | None = None
         for film in films:
@@ -75,9 +76,7 @@ def user_vectors(likes: dict[int, list[int]], genome: dict[int, list[float]]) ->
                 total = genome[film] if total is None else [x + y for x, y in zip(total, genome[film], strict=True)]
         if total is not None:
             length = math.sqrt(sum(x * x for x in total))
-            users.append(user)
-            vectors.append([x / length for x in total])
-    return users, vectors
+            yield user, [x / length for x in total]
 
 
 def recommend(

@@ -428,6 +428,33 @@ class CheckResults(Table):
         unique: ClassVar = ["subject", "check_name", "asset"]
 
 
+class RequestFiles(Table):
+    """One row per file of the HTTP service's request log that was loaded."""
+
+    name: pl.String = _text("File name.", unique=True)
+    requests: pl.Int64 = pa.Field(ge=0, description="Requests in it.")
+    loaded_at: pl.Datetime("us") = pa.Field(description="When, UTC.")  # type: ignore[valid-type]
+
+
+class ServedRequests(Table):
+    """One row per request the HTTP service answered; no addresses, no client keys."""
+
+    requested_at: pl.Datetime("us") = pa.Field(description="When, UTC.")  # type: ignore[valid-type]
+    endpoint: pl.String = pa.Field(isin=["recommend", "pairs"], description="What was asked.")
+    status: pl.Int16 = pa.Field(ge=100, le=599, description="HTTP status.")
+    release: pl.String = _text("Release that answered.")
+    model_version: pl.String = _text("Its model.")
+    deployment: pl.String = _text("Start of the service that answered.")
+    variant: pl.String = pa.Field(isin=["champion", "challenger"], description="Which of the two releases served.")
+    engine: pl.String = pa.Field(isin=["exact", "annoy", "table"], description="Who found the neighbours.")
+    num: pl.Int16 = pa.Field(ge=0, le=1000, description="Films asked for at most; 0: all of the table's.")
+    known_ids: pl.List(pl.Int32) = pa.Field(description="Films asked about.")  # type: ignore[valid-type]
+    unknown_ids: pl.List(pl.Int32) = pa.Field(description="Asked, but not in the release.")  # type: ignore[valid-type]
+    recommended_ids: pl.List(pl.Int32) = pa.Field(description="The answer, best first.")  # type: ignore[valid-type]
+    latency_ms: pl.Float32 = pa.Field(ge=0.0, le=3_600_000.0, description="Time to answer, in milliseconds.")
+    cached: pl.Boolean = pa.Field(description="Whether the answer came from the cache.")
+
+
 # -- published: the contract -------------------------------------------------------------------------------------------
 
 
@@ -504,6 +531,8 @@ WORKING_MODELS: dict[str, type[Table]] = {
     "ops.releases": Releases,
     "ops.release_events": ReleaseEvents,
     "ops.check_results": CheckResults,
+    "ops.request_files": RequestFiles,
+    "ops.served_requests": ServedRequests,
 }
 """Models of the working database's tables."""
 

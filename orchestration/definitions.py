@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import evaluation, model, raw, recommendations, releases
+from assets import evaluation, model, raw, recommendations, releases, requests
 from checks.assets import make_asset_checks
 from orchestration.jobs import JOBS
 from orchestration.progress import progress_logger
@@ -26,7 +26,14 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         Replacements for the default resources, by name.
     """
     return dg.Definitions(
-        assets=[*raw.ASSETS, *model.ASSETS, *evaluation.ASSETS, *recommendations.ASSETS, *releases.ASSETS],
+        assets=[
+            *raw.ASSETS,
+            *model.ASSETS,
+            *evaluation.ASSETS,
+            *recommendations.ASSETS,
+            *releases.ASSETS,
+            *requests.ASSETS,
+        ],
         asset_checks=make_asset_checks(),
         jobs=JOBS,
         schedules=SCHEDULES,

@@ -9,10 +9,13 @@ RAW_TABLES = [
 IMPORTED = dg.AssetSelection.assets(["raw", "source_files"], ["raw", "movies"], ["raw", "rejected_rows"])
 LIKES = dg.AssetSelection.assets(["model", "likes"], ["model", "film_likes"])
 GENOME = dg.AssetSelection.assets(["raw", "genome_tags"], ["raw", "genome"])
-RECOMMENDED = dg.AssetSelection.groups("recs", "published")
+RECOMMENDED = dg.AssetSelection.groups("recs", "published", "ops")
 RATINGS_CHECKED = dg.AssetSelection.checks_for_assets(dg.AssetKey(["raw", "ratings"]))
 INPUTS_CHECKED = dg.AssetSelection.checks_for_assets(*RAW_TABLES)
 """Checks of what a run reads but does not make; those of what it makes are part of it anyway."""
+MODEL_CHECKED = dg.AssetSelection.checks_for_assets(
+    *(dg.AssetKey(["model", name]) for name in ("user_vectors", "annoy_indexes", "evaluation"))
+)
 
 import_source = dg.define_asset_job(
     "import_source",
@@ -31,7 +34,7 @@ reload_ratings = dg.define_asset_job(
 )
 refresh_recommendations = dg.define_asset_job(
     "refresh_recommendations",
-    selection=LIKES | RECOMMENDED | INPUTS_CHECKED,
+    selection=LIKES | RECOMMENDED | INPUTS_CHECKED | MODEL_CHECKED,
     description="Recommend from the likes as they are now: all pairs, staged, checked, live. Hourly.",
 )
 retrain_model = dg.define_asset_job(

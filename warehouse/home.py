@@ -75,6 +75,11 @@ class Home:
         return self.published / "challenger.duckdb"
 
     @property
+    def requests(self) -> Path:
+        """Log of the HTTP service: Parquet files waiting to be loaded."""
+        return self.root / "requests"
+
+    @property
     def dagster(self) -> Path:
         """`DAGSTER_HOME`: runs, event logs, schedules."""
         return self.root / "dagster"

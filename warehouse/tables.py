@@ -45,6 +45,12 @@ WORKING_TABLES: dict[str, str] = {
         "subject VARCHAR, check_name VARCHAR, asset VARCHAR, passed BOOLEAN, severity VARCHAR, value DOUBLE, "
         "threshold DOUBLE, description VARCHAR, checked_at TIMESTAMP, details JSON"
     ),
+    "ops.request_files": "name VARCHAR, requests BIGINT, loaded_at TIMESTAMP",
+    "ops.served_requests": (
+        "requested_at TIMESTAMP, endpoint VARCHAR, status SMALLINT, release VARCHAR, model_version VARCHAR, "
+        "deployment VARCHAR, variant VARCHAR, engine VARCHAR, num SMALLINT, known_ids INTEGER[], "
+        "unknown_ids INTEGER[], recommended_ids INTEGER[], latency_ms FLOAT, cached BOOLEAN"
+    ),
 }
 """Columns of every table of the working database whose shape is fixed, by ``schema.table``."""
 

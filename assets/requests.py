@@ -1,0 +1,37 @@
+"""The ops group: what the HTTP service was asked and answered."""
+
+import dagster as dg
+
+from assets.common import OWNERS, Stopwatch, result, table_metadata
+from checks.assets import check_result
+from checks.requests import DAYS, REQUEST_CHECKS, request_checks
+from warehouse.database import Warehouse
+from warehouse.served_requests import load_requests, request_facts
+
+KEY = dg.AssetKey(["ops", "served_requests"])
+
+
+@dg.asset(
+    key=KEY,
+    group_name="ops",
+    kinds={"duckdb", "parquet"},
+    owners=OWNERS,
+    code_version="1",
+    deps=[["published", "live_release"]],
+    check_specs=[dg.AssetCheckSpec(name, asset=KEY, description=text) for name, text in REQUEST_CHECKS.items()],
+)
+def served_requests(warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
+    """Requests the HTTP service answered, without addresses: one row per request, kept for 90 days."""
+    watch = Stopwatch()
+    files, rows = load_requests(warehouse)
+    facts = request_facts(warehouse.con, DAYS)
+    preview = """
+        SELECT release, variant, endpoint, engine, count(*) AS requests, round(median(latency_ms), 2) AS median_ms
+        FROM ops.served_requests GROUP BY ALL ORDER BY requests DESC LIMIT 8
+    """
+    metadata = table_metadata(warehouse.con, "ops.served_requests", preview) | {"files": files, "loaded": rows}
+    found = result(watch, metadata, changed=rows > 0)
+    return found._replace(check_results=[check_result(outcome) for outcome in request_checks(facts)])
+
+
+ASSETS = [served_requests]
