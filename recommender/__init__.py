@@ -29,8 +29,8 @@ live
 chosen_pairs
     ``recommend_chosen(neighbourhood, pairs, count) -> lists``: some pairs, answered together
 splits, metrics, baselines, evaluation, sweep
-    ``evaluate(ratings, catalogue, parameters) -> [Measurement, ...]``; ``sweep(ratings, catalogue, parameters, most=...)
-    -> [Trial, ...]`` and ``best_trial(trials)``; catalogues with raw vectors
+    ``evaluate(ratings, catalogue, parameters) -> [Measurement, ...]``; ``sweep(ratings, catalogue, parameters,
+    most=...) -> [Trial, ...]`` and ``best_trial(trials)``; catalogues with raw vectors
 warm_up
     ``warm_up()``, ``warm_up_serving()`` (read-only memory maps)
 """
