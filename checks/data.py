@@ -28,25 +28,30 @@ class Context:
 
 
 def rejected_share(context: Context) -> CheckResult:
-    """Few of the input rows are turned away at the door."""
+    """Few rows of any input are turned away at the door; files of new ratings count with the source's ratings."""
     con = context.warehouse.con
-    rejected, total = one_row(
-        con,
-        "SELECT coalesce(sum(rejected), 0), coalesce(sum(data_rows), 0) FROM "
-        "(SELECT rejected, data_rows FROM raw.source_files UNION ALL SELECT rejected, data_rows FROM raw.rating_files)",
-    )
+    files = con.execute(
+        "SELECT name, sum(rejected), sum(data_rows) FROM (SELECT name, rejected, data_rows FROM raw.source_files "
+        "UNION ALL SELECT 'ratings.csv', rejected, data_rows FROM raw.rating_files) GROUP BY name ORDER BY name"
+    ).fetchall()
+    shares = {name: rejected / total if total else 0.0 for name, rejected, total in files}
+    worst, rejected, total = max(files, key=lambda file: shares[file[0]], default=("", 0, 0))
     reasons = con.execute(
         "SELECT source, reason, count(*) FROM raw.rejected_rows GROUP BY ALL ORDER BY 3 DESC, 1, 2 LIMIT 10"
     ).fetchall()
-    common = f", most often in {reasons[0][0]}: {reasons[0][1]}" if reasons else ""
+    common = f"; most often {reasons[0][0]}: {reasons[0][1]}" if reasons else ""
+    found = f"{rejected:,} of {total:,} rows of {worst} were turned away" if rejected else "no row was turned away"
     return judge(
         "rejected_share",
         "raw/rejected_rows",
-        rejected / total if total else 0.0,
-        f"{rejected:,} of {total:,} input rows were turned away{common}; see raw.rejected_rows",
+        shares.get(worst, 0.0),
+        f"{found}{common}; see raw.rejected_rows",
         warn=context.settings.rejected_share_warn,
         error=context.settings.rejected_share_error,
-        details={"reasons": [f"{source}: {reason} ({count:,})" for source, reason, count in reasons]},
+        details={
+            "shares": {name: round(share, 6) for name, share in shares.items()},
+            "reasons": [f"{source}: {reason} ({count:,})" for source, reason, count in reasons],
+        },
     )
 
 

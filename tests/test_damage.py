@@ -42,10 +42,10 @@ LINES: dict[str, tuple[bytes, str]] = {
         b'9001,FILM,"4.0,1500000000',
         "a quote is never closed, or text follows the closing one",
     ),
-    "bytes that are no text": (b"\xff\xfe\x00\x01", "expected 4 columns, found 1"),
-    "the same row twice": (b"9002,FILM,4.0,1500000000\n9002,1,4.0,1500000000", "duplicate row"),
+    "bytes that are no text": (b"\xff\xfe\x00\x01", "text is neither UTF-8 nor Windows-1252"),
+    "the same row twice": (b"9002,FILM,4.0,1500000000\n9002,FILM,4.0,1500000000", "duplicate row"),
     "an older rating of the same film": (
-        b"9003,FILM,4.0,1500000000\n9003,1,2.0,1400000000",
+        b"9003,FILM,4.0,1500000000\n9003,FILM,2.0,1400000000",
         "superseded by a later rating of the same film by the same user",
     ),
 }
