@@ -16,9 +16,6 @@ INPUTS_CHECKED = dg.AssetSelection.checks_for_assets(*RAW_TABLES)
 MODEL_CHECKED = dg.AssetSelection.checks_for_assets(
     *(dg.AssetKey(["model", name]) for name in ("user_vectors", "annoy_indexes", "evaluation"))
 )
-MODEL_CHECKED = dg.AssetSelection.checks_for_assets(
-    *(dg.AssetKey(["model", name]) for name in ("user_vectors", "annoy_indexes", "evaluation"))
-)
 
 import_source = dg.define_asset_job(
     "import_source",
@@ -37,7 +34,7 @@ reload_ratings = dg.define_asset_job(
 )
 refresh_recommendations = dg.define_asset_job(
     "refresh_recommendations",
-    selection=LIKES | RECOMMENDED | INPUTS_CHECKED | MODEL_CHECKED | MODEL_CHECKED,
+    selection=LIKES | RECOMMENDED | INPUTS_CHECKED | MODEL_CHECKED,
     description="Recommend from the likes as they are now: all pairs, staged, checked, live. Hourly.",
 )
 retrain_model = dg.define_asset_job(
