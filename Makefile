@@ -45,6 +45,9 @@ lock:
 bench: setup
 	$(BIN)/python -m benchmarks.run
 
+faults: setup
+	$(BIN)/python -m benchmarks.faults
+
 clean:
 	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

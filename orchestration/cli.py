@@ -21,10 +21,11 @@ import typer
 from checks.release import REQUIRED_CHECKS
 from recommender.parameters import ParameterError, make_parameters
 from warehouse.challenger import challenge, withdraw
-from warehouse.database import open_warehouse
+from warehouse.database import Warehouse, open_warehouse
+from warehouse.doctor import examine
 from warehouse.home import Home
 from warehouse.published import compare_releases, example_pairs, open_release
-from warehouse.releases import acting_user, list_releases, live_release, promote, retire, rollback
+from warehouse.releases import acting_user, list_releases, live_release, promote, repair, retire, rollback
 from warehouse.writer_lock import WriterBusyError
 
 app = typer.Typer(
@@ -73,6 +74,15 @@ def _refusals() -> Iterator[None]:
     except (ValueError, OSError, WriterBusyError, duckdb.Error) as error:
         print(f"marquee: {error}", file=sys.stderr)
         raise typer.Exit(1) from None
+
+
+@contextmanager
+def _writing(home: Home, purpose: str) -> Iterator[Warehouse]:
+    """Open the warehouse and mend what a writer that died left behind, as every run does."""
+    with open_warehouse(home, purpose, notify=_notify) as warehouse:
+        for line in repair(warehouse):
+            _notify(f"repaired: {line}")
+        yield warehouse
 
 
 def _print_json(value: Any) -> None:
@@ -218,7 +228,7 @@ def promote_command(
 ) -> None:
     """Make a release the live one, or the challenger; refuses what has not passed every blocking check."""
     act, role = (challenge, "the challenger") if challenger else (promote, "live")
-    with _refusals(), open_warehouse(_home(context), f"promote {release}", notify=_notify) as warehouse:
+    with _refusals(), _writing(_home(context), f"promote {release}") as warehouse:
         changed = act(warehouse, release, REQUIRED_CHECKS, who=acting_user(), why=why, force=force)
     print(f"{release} is {role}" if changed else f"{release} was {role} already")
 
@@ -226,14 +236,14 @@ def promote_command(
 @app.command(name="withdraw")
 def withdraw_command(context: typer.Context, why: Why = "") -> None:
     """Have no challenger any more; the live release is not touched."""
-    with _refusals(), open_warehouse(_home(context), "withdraw", notify=_notify) as warehouse:
+    with _refusals(), _writing(_home(context), "withdraw") as warehouse:
         print(f"{withdraw(warehouse, who=acting_user(), why=why)} is no longer the challenger")
 
 
 @app.command(name="rollback")
 def rollback_command(context: typer.Context, why: Why = "") -> None:
     """Go back to the release that was live before; recomputes nothing."""
-    with _refusals(), open_warehouse(_home(context), "rollback", notify=_notify) as warehouse:
+    with _refusals(), _writing(_home(context), "rollback") as warehouse:
         left, now = rollback(warehouse, who=acting_user(), why=why)
     print(f"{now} is live again instead of {left}")
 
@@ -245,7 +255,7 @@ def retire_command(
     why: Why = "",
 ) -> None:
     """Delete old releases, and models that no release needs."""
-    with _refusals(), open_warehouse(_home(context), "retire", notify=_notify) as warehouse:
+    with _refusals(), _writing(_home(context), "retire") as warehouse:
         gone = retire(warehouse, keep, who=acting_user(), why=why)
     print(
         f"deleted {len(gone.releases)} releases and {len(gone.models)} models, {gone.bytes / 1e6:.1f} MB: "
@@ -342,6 +352,38 @@ def recommend(
         print("unknown: " + ", ".join(map(str, found["unknown"])))
     for film in found["recommendations"]:
         print(f"{film['rank']:>3}  {film['title']} ({film['votes']} votes)")
+
+
+@app.command()
+def status(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Tell how things are: live release and its age, last runs, next ticks, sizes; never waits for a writer."""
+    from orchestration.status import printed_status
+    from orchestration.status import status as status_of
+
+    with _refusals():
+        found = status_of(_home(context))
+    if as_json:
+        _print_json(found)
+    else:
+        print(printed_status(found))
+
+
+@app.command()
+def doctor(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Verify files against their sha256, links, registry, libraries and free disk; say how to mend what is wrong."""
+    with _refusals():
+        findings = examine(_home(context), _notify)
+    wrong = [finding for finding in findings if finding.state == "wrong"]
+    if as_json:
+        _print_json({"healthy": not wrong, "findings": [vars(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            print(f"{finding.state:<8} {finding.subject}: {finding.text}")
+            if finding.remedy:
+                print(f"         -> {finding.remedy}")
+        print(f"{len(wrong)} things are wrong" if wrong else "nothing is wrong")
+    if wrong:
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -10,6 +10,7 @@ import dagster as dg
 
 from assets import evaluation, model, raw, recommendations, releases, requests
 from checks.assets import make_asset_checks
+from orchestration.freshness import with_freshness
 from orchestration.jobs import JOBS
 from orchestration.progress import progress_logger
 from orchestration.resources import CheckSettingsResource, ParametersResource, WarehouseResource
@@ -26,14 +27,16 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         Replacements for the default resources, by name.
     """
     return dg.Definitions(
-        assets=[
-            *raw.ASSETS,
-            *model.ASSETS,
-            *evaluation.ASSETS,
-            *recommendations.ASSETS,
-            *releases.ASSETS,
-            *requests.ASSETS,
-        ],
+        assets=with_freshness(
+            [
+                *raw.ASSETS,
+                *model.ASSETS,
+                *evaluation.ASSETS,
+                *recommendations.ASSETS,
+                *releases.ASSETS,
+                *requests.ASSETS,
+            ]
+        ),
         asset_checks=make_asset_checks(),
         jobs=JOBS,
         schedules=SCHEDULES,

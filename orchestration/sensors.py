@@ -14,6 +14,7 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration import alerts
 from orchestration.jobs import ingest_ratings
 from orchestration.turns import run_in_the_way
 from warehouse.home import Home
@@ -68,4 +69,4 @@ def _skip(cursor: dict[str, Any], reason: str) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=json.dumps(cursor))
 
 
-SENSORS = [landing_sensor]
+SENSORS = [landing_sensor, *alerts.SENSORS]
