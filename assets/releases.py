@@ -8,6 +8,7 @@ from pydantic import Field
 from assets.common import OWNERS, Stopwatch, markdown_table, result
 from checks.assets import check_result
 from checks.data import Context
+from checks.judge import seconds_of
 from checks.release import ASSET, RELEASE_CHECKS, REQUIRED_CHECKS, audit_release
 from checks.settings import CheckSettings
 from checks.suite import results_of
@@ -68,6 +69,7 @@ def staged_release(
         "file": dg.MetadataValue.path(str(path)),
         "megabytes": round(path.stat().st_size / 1e6, 3),
         "checks": preview,
+        "checks_seconds": seconds_of(staged.results),
         "lineage": facts,
     }
     found = result(watch, metadata, version=staged.release, changed=not staged.reused)

@@ -1,9 +1,12 @@
-"""How a measurement becomes a result: against a threshold that warns, one that blocks, or both.
+"""How a measurement becomes a result: against a threshold that warns, one that blocks, or both; and what it cost.
 
-Belongs here: the comparison and its wording. Does not belong here: measurements, or the thresholds (`checks.settings`).
+Belongs here: the comparison and its wording, the time a check took. Does not belong here: measurements, or
+the thresholds (`checks.settings`).
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from warehouse.check_results import CheckResult
@@ -53,3 +56,17 @@ def judge(
         threshold = error
     passed = good(warn) and good(error)
     return CheckResult(name, asset, passed, severity, float(value), threshold, description, dict(details or {}))
+
+
+def timed(run: Callable[[], CheckResult | Sequence[CheckResult]]) -> list[CheckResult]:
+    """Run a check, or several that share their work, and note the seconds with the first result."""
+    started = time.perf_counter()
+    found = run()
+    first, *others = [found] if isinstance(found, CheckResult) else found
+    seconds = round(time.perf_counter() - started, 3)
+    return [replace(first, details={**first.details, "seconds": seconds}), *others]
+
+
+def seconds_of(results: Sequence[CheckResult]) -> float:
+    """Seconds that checks took, whenever they ran."""
+    return round(sum(result.details.get("seconds", 0.0) for result in results), 3)

@@ -9,11 +9,13 @@ decision what a failure leads to (`warehouse.releases`).
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import duckdb
 
 from checks.comparison import drift, overlaps, quality
 from checks.evaluation import AHEAD_OF_POPULAR, NO_FALL
+from checks.judge import timed
 from checks.lists import LIST_CHECKS
 from checks.schemas import FIRST_MONTH, PUBLISHED_MODELS
 from checks.settings import CheckSettings
@@ -296,9 +298,9 @@ def audit_release(
     """
     checks: tuple[Callable[[Staged], CheckResult], ...] = (*VIOLATION_CHECKS, *SINGLE_CHECKS)
     with open_staged(con, home, settings) as staged:
-        schemas = [check(staged) for check in SCHEMA_CHECKS]
+        schemas = [result for check in SCHEMA_CHECKS for result in timed(partial(check, staged))]
         if any("dtypes" in found.details and found.details.get("shape") is None for found in schemas):
             return [*tables, *schemas]
-        results = [check(staged) for check in checks]
-        compared = [result for compare in COMPARISONS for result in compare(staged)]
+        results = [result for check in checks for result in timed(partial(check, staged))]
+        compared = [result for compare in COMPARISONS for result in timed(partial(compare, staged))]
     return [*tables, *schemas, *results, *compared]

@@ -18,6 +18,7 @@ import duckdb
 from checks import data, index
 from checks.conditions import foreign_keys
 from checks.data import Context
+from checks.judge import timed
 from checks.schemas import WORKING_MODELS, Table
 from checks.tables import check_foreign_keys, check_name, check_schema, one_row
 from warehouse.check_results import CheckResult, record_results, recorded_results
@@ -182,7 +183,7 @@ def results_of(context: Context, checks: Iterable[TableCheck] = TABLE_CHECKS) ->
     for check in checks:
         subject = _subject(context, check, versions)
         known = [found for found in recorded_results(warehouse.con, subject) if found.check_name == check.name]
-        result = known[0] if known else _run(context, check, versions, malformed)
+        result = known[0] if known else timed(partial(_run, context, check, versions, malformed))[0]
         if check.stops and result.blocks:
             malformed.add(check.table)
         results.append(result)

@@ -33,7 +33,8 @@ def full_run(home: Home, source: str | None, replace_source: bool, parameters: M
     -------
     dict
         ``release``, ``model_version``, ``state`` (live, unchanged, rejected), ``database``, ``failed_checks``,
-        ``warnings``, ``errors``, ``runs`` (ids), ``seconds`` (total and by stage), ``stages`` (time, memory, rows).
+        ``warnings``, ``errors``, ``runs`` (ids), ``seconds`` (total and by stage), ``stages`` (time, memory, rows),
+        ``checks_seconds`` (of all checks of the release and its tables, those recorded by earlier runs included).
     """
     started = time.perf_counter()
     outcomes = []
@@ -88,6 +89,7 @@ def _report(home: Home, outcomes: list[Outcome], started: float) -> dict[str, An
         "model_version": metadata.get("model/annoy_indexes", {}).get("model_version"),
         "state": "rejected" if not success else "unchanged" if unchanged else "live",
         "database": str(home.release_file(release)) if release else None,
+        "checks_seconds": metadata.get("published/staged_release", {}).get("checks_seconds"),
         "failed_checks": _distinct(name for outcome in outcomes for name in outcome.failed_checks),
         "warnings": _distinct(name for outcome in outcomes for name in outcome.warnings),
         "errors": _distinct(error for outcome in outcomes for error in outcome.errors),
