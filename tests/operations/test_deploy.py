@@ -1,0 +1,71 @@
+"""The files in deploy/ parse, agree with what is shipped, and name commands that exist. No engine runs here."""
+
+import configparser
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.command import ROOT
+
+DEPLOY = ROOT / "deploy"
+UNITS = sorted((DEPLOY / "systemd").glob("*.service"))
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+
+
+def test_production_differs_from_the_shipped_instance_in_its_storage_only() -> None:
+    production = read_yaml(DEPLOY / "dagster.yaml")
+    assert production.pop("storage") == {"postgres": {"postgres_url": {"env": "DAGSTER_POSTGRES_URL"}}}
+    assert production == read_yaml(ROOT / "orchestration" / "dagster.yaml")
+
+
+def test_compose_runs_three_processes_over_one_home() -> None:
+    services = read_yaml(DEPLOY / "compose.yaml")["services"]
+    assert set(services) == {"postgres", "daemon", "webserver", "service"}
+    for name in ("daemon", "webserver", "service"):
+        assert "home:/var/lib/marquee" in services[name]["volumes"]
+
+
+def test_the_image_copies_only_what_is_there() -> None:
+    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
+    for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.MULTILINE):
+        for source in line.split()[:-1]:
+            assert (ROOT / source).exists(), source
+
+
+@pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
+def test_units_name_commands_and_options_that_exist(unit: Path) -> None:
+    parsed = configparser.ConfigParser(strict=False, interpolation=None)
+    parsed.optionxform = str  # type: ignore[method-assign,assignment]
+    parsed.read(unit)
+    program, *arguments = parsed["Service"]["ExecStart"].split()
+    words = [argument for argument in arguments if re.fullmatch("[a-z]+", argument) and argument in {"run", "serve"}]
+    command = Path(sys.executable).parent / Path(program).name
+    done = subprocess.run([str(command), *words, "--help"], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stderr
+    for option in (argument for argument in arguments if argument.startswith("-")):
+        assert option in done.stdout, f"{unit.name}: {option}"
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd-analyze here")
+def test_systemd_accepts_the_units(tmp_path: Path) -> None:
+    for unit in UNITS:
+        # The programs are where they will be deployed, not here.
+        text = unit.read_text(encoding="utf-8").replace("/opt/marquee/.venv/bin", str(Path(sys.executable).parent))
+        (tmp_path / unit.name).write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", *(str(tmp_path / unit.name) for unit in UNITS)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = [line for line in done.stderr.splitlines() if "marquee-" in line]
+    assert said == []
