@@ -111,6 +111,7 @@ class Service:
         self._pool.shutdown(wait=True, cancel_futures=True)
         if self._log is not None:
             self._log.close()
+        gc.unfreeze()
 
     def _look(self) -> None:
         started = time.perf_counter()

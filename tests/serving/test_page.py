@@ -278,7 +278,7 @@ def test_without_a_release_the_page_explains_and_goes_on_by_itself(
         assert violations(page) == []
         _keep(page, "no-release")
         releases.switch(releases.first)
-        expect(page.locator(".suggestion").first).to_be_visible(timeout=15_000)
+        expect(page.locator(".suggestion").first).to_be_visible(timeout=60_000)
         expect(page.locator("#outage")).to_be_hidden()
         expect(page.locator("#release")).to_have_text(releases.first)
 
