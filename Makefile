@@ -12,6 +12,8 @@ setup: .venv/ready
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@# The numba kernels are compiled once, here, and not during the first run.
+	$(BIN)/python -c 'from recommender.warm_up import warm_up; warm_up()'
 	@touch $@
 
 run: setup
