@@ -13,7 +13,7 @@ from recommender.catalogue import Catalogue
 from recommender.evaluation import ACCURACY, CURRENT, Measurement, bounded_cases, evaluate
 from recommender.parameters import ModelParameters, make_parameters
 from recommender.splits import Ratings
-from recommender.sweep import AROUND, SAME, Trial, best_trial, sweep
+from recommender.sweep import SAME, Trial, best_trial, sweep
 from warehouse.database import open_warehouse
 from warehouse.evaluations import least_stars, read_films, read_ratings
 from warehouse.home import Home
@@ -56,7 +56,7 @@ def evaluate_home(
     """
     started = time.perf_counter()
     report: dict[str, Any] = {}
-    ratings, films = _read(home, parameters, search, notify)
+    ratings, films = _read(home, parameters, notify)
     most = bounded_cases(len(ratings.user_ids))
     if search:
         trials = sweep(ratings, films, parameters, most=most, notify=lambda trial: notify(trial_line(trial)))
@@ -73,14 +73,10 @@ def evaluate_home(
     }
 
 
-def _read(
-    home: Home, parameters: ModelParameters, search: bool, notify: Callable[[str], None]
-) -> tuple[Ratings, Catalogue]:
+def _read(home: Home, parameters: ModelParameters, notify: Callable[[str], None]) -> tuple[Ratings, Catalogue]:
     """Ratings and films, read quickly under the writer's lock, which is then free again."""
-    tried = [make_parameters(settings={"like_threshold": value}) for value in AROUND["like_threshold"] if search]
     with open_warehouse(home, "evaluate (reading)", notify=notify) as warehouse:
-        ratings = read_ratings(warehouse.con, least_stars(parameters, *tried))
-        return ratings, read_films(warehouse.con)
+        return read_ratings(warehouse.con, least_stars(parameters)), read_films(warehouse.con)
 
 
 def trial_line(trial: Trial) -> str:

@@ -82,7 +82,7 @@ def sweep(
     parameters: ModelParameters,
     *,
     most: int,
-    most_per_user: int = 5,
+    most_per_user: int = 12,
     grid: Mapping[str, Sequence[Any]] = GRID,
     around: Mapping[str, Sequence[Any]] = AROUND,
     seed: int = SEED,

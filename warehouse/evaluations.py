@@ -67,9 +67,9 @@ def read_films(con: duckdb.DuckDBPyConnection) -> Catalogue:
     return make_catalogue(movie_ids, np.zeros(len(movie_ids)), genome.column("movie_id").to_numpy(), vectors)
 
 
-def least_stars(*parameters: ModelParameters) -> float:
+def least_stars(parameters: ModelParameters) -> float:
     """Stars from which on ratings matter to an evaluation of these parameters."""
-    return min(LIKED, *(each.like_threshold for each in parameters))
+    return min(LIKED, parameters.like_threshold)
 
 
 def evaluation_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:
