@@ -30,7 +30,7 @@ def psi(before: Mapping[Any, float], now: Mapping[Any, float]) -> float:
 
     Sum over the groups of (p - q) ln(p / q); 0 for equal ones, 0.1 is worth a look, 0.25 a clear shift.
     """
-    totals = sum(before.values()), sum(now.values())
+    totals = sum(now.values()), sum(before.values())
     if not all(totals):
         return 0.0 if totals == (0, 0) else math.inf
     index = 0.0

@@ -441,7 +441,7 @@ class ServedRequests(Table):
 
     requested_at: pl.Datetime("us") = pa.Field(description="When, UTC.")  # type: ignore[valid-type]
     endpoint: pl.String = pa.Field(isin=["recommend", "pairs"], description="What was asked.")
-    status: pl.Int16 = pa.Field(ge=100, le=599, description="HTTP status.")
+    status: pl.Int16 = pa.Field(ge=0, le=599, description="HTTP status.")
     release: pl.String = _text("Release that answered.")
     model_version: pl.String = _text("Its model.")
     deployment: pl.String = _text("Start of the service that answered.")
