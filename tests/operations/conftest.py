@@ -1,0 +1,40 @@
+"""Means to operate a home in tests: jobs, ticks and kills."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from benchmarks.faults import Platform
+from orchestration.definitions import build_defs
+from orchestration.instance import prepare_instance
+from orchestration.sensors import landing_sensor
+from warehouse.home import Home
+
+HEADER = "userId,movieId,rating,timestamp\n"
+TOP_40 = {"resources": {"parameters": {"config": {"top_movies": 40}}}}
+
+
+@pytest.fixture
+def platform(small_live: Path, small_source: Path, tmp_path: Path) -> Platform:
+    """A copy of the small home with the means to kill commands on it."""
+    shutil.copytree(small_live, tmp_path / "home", symlinks=True)
+    found = Platform(tmp_path)
+    found.source = small_source
+    return found
+
+
+@pytest.fixture
+def tick(small_home: Path) -> Callable[[str | None], dg.SensorResult]:
+    """Evaluate the landing sensor as the daemon does, with the cursor of the tick before."""
+
+    def evaluate(cursor: str | None) -> dg.SensorResult:
+        with prepare_instance(Home(small_home)) as instance:
+            context = dg.build_sensor_context(instance=instance, cursor=cursor, definitions=build_defs())
+            found = landing_sensor(context)
+        assert isinstance(found, dg.SensorResult)
+        return found
+
+    return evaluate

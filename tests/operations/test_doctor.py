@@ -1,0 +1,78 @@
+"""`marquee doctor` finds each kind of damage and names the remedy; `marquee status` answers while somebody writes."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestration.status import next_tick
+from tests.command import marquee, marquee_json
+from warehouse.writer_lock import writer_lock
+
+
+def flip(path: Path) -> None:
+    """Change one byte in the middle of a file."""
+    path.chmod(0o644)
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def live(home: Path) -> Path:
+    return (home / "published" / "current.duckdb").resolve()
+
+
+def damage_link(home: Path) -> None:
+    live(home).rename(home / "away.duckdb")
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "releases": (lambda home: flip(live(home)), "sha256"),
+    "packs": (lambda home: flip(next((home / "published").glob("*.pack")) / "vectors.npy"), "vectors.npy"),
+    "models": (lambda home: flip(next((home / "models").glob("*/users.ann"))), "users.ann"),
+    "sources": (lambda home: next((home / "sources").glob("*/ratings.parquet")).unlink(), "ratings.parquet"),
+    "live release": (damage_link, "which is gone"),
+    "registry": (lambda home: (home / "published" / "releases.json").write_text("{"), "cannot be read"),
+    "folders": (lambda home: shutil.rmtree(home / "landing"), "missing"),
+}
+
+
+def test_a_healthy_home_is_healthy(small_live: Path) -> None:
+    examined = marquee_json(small_live, "doctor")
+    assert examined["healthy"]
+    assert {finding["state"] for finding in examined["findings"]} == {"ok"}
+
+
+@pytest.mark.parametrize("subject", DAMAGES)
+def test_damage_is_found_with_its_remedy(small_home: Path, subject: str) -> None:
+    damage, words = DAMAGES[subject]
+    damage(small_home)
+    examined = marquee_json(small_home, "doctor", expect=1)
+    wrong = [finding for finding in examined["findings"] if finding["state"] == "wrong"]
+    assert any(finding["subject"] == subject and words in finding["text"] for finding in wrong), wrong
+    assert all(finding["remedy"] for finding in wrong)
+
+
+def test_a_home_that_is_not_there(tmp_path: Path) -> None:
+    assert "marquee run" in marquee(tmp_path / "none", "doctor", expect=1).stdout
+
+
+def test_status_does_not_wait_for_a_writer(small_home: Path) -> None:
+    with writer_lock(small_home / "warehouse.lock", "the test", wait_seconds=1):
+        found = marquee_json(small_home, "status")
+    assert found["writer"]["purpose"] == "the test"
+    assert found["live"]["release"] == live(small_home).stem
+    assert found["runs"][0]["status"] == "SUCCESS"
+    assert {item["name"] for item in found["schedules"]} == {"nightly_retrain", "hourly_refresh"}
+    assert found["bytes"]["warehouse"] > 0
+    assert live(small_home).stem in marquee(small_home, "status").stdout
+
+
+def test_next_tick() -> None:
+    from datetime import UTC, datetime
+
+    now = datetime(2026, 5, 4, 3, 20, tzinfo=UTC)
+    assert next_tick("0,15,30,45 3 * * *", now) == "2026-05-04T03:30+00:00"
+    assert next_tick("0 * * * *", now) == "2026-05-04T04:00+00:00"
+    assert next_tick("0 0 1 * *", now) is None
