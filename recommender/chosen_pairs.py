@@ -11,11 +11,14 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.compiled import even_ranges, kernel, run_parallel
+from recommender.compiled import kernel, run_parallel
 from recommender.live import vote
 from recommender.neighbourhood import Neighbourhood
 from recommender.pair_scores import film_scores
 from recommender.ranking import nearest_users
+
+AT_ONCE = 8
+"""Films scored in one pass over the likes: their similarities to a liked film fill one cache line."""
 
 MEMORY_BUDGET = 200_000_000
 """Bytes of film scores held at a time: all of a small data set, 88 films of 283,000 users."""
@@ -84,14 +87,16 @@ def cosine_scores(
     """
     likes, catalogue = neighbourhood.likes, neighbourhood.catalogue
     similarities = film_scores(neighbourhood, films.astype(np.int32)).similarities
-    with_vector = catalogue.vector_rows >= 0
-    by_film = np.where(with_vector, similarities[:, np.maximum(catalogue.vector_rows, 0)], 0.0)
+    with_vector = np.flatnonzero(catalogue.vector_rows >= 0)
     scores = np.zeros((len(films), len(likes.user_ids)))
 
-    def add(bounds: tuple[int, int]) -> None:
-        _add(likes.indptr, likes.films, by_film, neighbourhood.norms, *bounds, scores)
+    def add(low: int) -> None:
+        some = similarities[low : low + AT_ONCE, catalogue.vector_rows[with_vector]]
+        by_film = np.zeros((len(catalogue.movie_ids), AT_ONCE))
+        by_film[with_vector, : len(some)] = some.T
+        _add(likes.indptr, likes.films, by_film, neighbourhood.norms, scores[low : low + AT_ONCE])
 
-    run_parallel(add, even_ranges(len(films), 64), threads)
+    run_parallel(add, range(0, len(films), AT_ONCE), threads)
     return scores
 
 
@@ -101,11 +106,8 @@ def liked_lengths(neighbourhood: Neighbourhood, films: NDArray[np.integer]) -> N
     vectors = catalogue.vectors[catalogue.vector_rows[films]].astype(np.float64)
     row_of_film = np.full(len(catalogue.movie_ids), -1)
     row_of_film[films] = np.arange(len(films))
-    rows = row_of_film[likes.films]
-    users = np.repeat(np.arange(len(likes.user_ids)), np.diff(likes.indptr))
     lengths = np.zeros((len(films), len(likes.user_ids)))
-    liked = rows >= 0
-    lengths[rows[liked], users[liked]] = np.sqrt(np.einsum("ft,ft->f", vectors, vectors))[rows[liked]]
+    _mark(likes.indptr, likes.films, row_of_film, np.sqrt(np.einsum("ft,ft->f", vectors, vectors)), lengths)
     return lengths
 
 
@@ -148,12 +150,25 @@ def vote_for_pairs(
 
 
 @kernel
-def _add(indptr, films, by_film, norms, low, high, scores):  # type: ignore[no-untyped-def]
-    """Sum of a film's similarities to what each user likes, over the user's norm; films low..high."""
-    for film in range(low, high):
-        for user in range(len(norms)):
-            if norms[user] > 0.0:
-                total = 0.0
-                for k in range(indptr[user], indptr[user + 1]):
-                    total += by_film[film, films[k]]
-                scores[film, user] = total / norms[user]
+def _add(indptr, films, by_film, norms, scores):  # type: ignore[no-untyped-def]
+    """Sum of the similarities of some films to what each user likes, over the user's norm; for `AT_ONCE` films."""
+    total = np.zeros(AT_ONCE)
+    for user in range(len(norms)):
+        if norms[user] > 0.0:
+            total[:] = 0.0
+            for k in range(indptr[user], indptr[user + 1]):
+                film = films[k]
+                for n in range(AT_ONCE):
+                    total[n] += by_film[film, n]
+            for n in range(len(scores)):
+                scores[n, user] = total[n] / norms[user]
+
+
+@kernel
+def _mark(indptr, films, row_of_film, values, marked):  # type: ignore[no-untyped-def]
+    """Put a film's value where a user likes it."""
+    for user in range(len(indptr) - 1):
+        for k in range(indptr[user], indptr[user + 1]):
+            row = row_of_film[films[k]]
+            if row >= 0:
+                marked[row, user] = values[row]

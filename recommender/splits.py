@@ -152,17 +152,20 @@ def draw_cases(
     """
     rows = np.flatnonzero(split.asked & (ratings.stars >= LIKED))
     users, starts = np.unique(ratings.user_ids[rows], return_index=True)
-    movies = np.split(ratings.movie_ids[rows], starts[1:])
-    order = np.argsort(scattered(users, seed + 1), kind="stable")
-    on_list = [np.intersect1d(movies[n], signup_movies) if len(movies[n]) > 2 else movies[n][:0] for n in order]
-    suitable = [(int(n), films) for n, films in zip(order, on_list, strict=True) if len(films) >= 2]
+    ends = np.append(starts[1:], len(rows))
+    on_list = np.isin(ratings.movie_ids[rows], signup_movies)
+    listed = np.concatenate(([0], np.cumsum(on_list)))
+    suitable = np.flatnonzero((listed[ends] - listed[starts] >= 2) & (ends - starts > 2))
+    suitable = suitable[np.argsort(scattered(users[suitable], seed + 1), kind="stable")]
     per_user = max(1, min(most_per_user, most // max(len(suitable), 1)))
     asked, pairs, wanted = [], [], []
-    for n, films in sorted(suitable[: max(1, most // per_user)], key=lambda item: item[0]):
+    for n in np.sort(suitable[: max(1, most // per_user)]):
+        movies = np.sort(ratings.movie_ids[rows[starts[n] : ends[n]]])
+        films = np.sort(ratings.movie_ids[rows[starts[n] : ends[n]][on_list[starts[n] : ends[n]]]])
         for pair in _some_pairs(films, per_user, np.random.default_rng([seed, int(users[n])])):
             asked.append(users[n])
             pairs.append(pair)
-            wanted.append(np.setdiff1d(movies[n], pair).astype(np.int32))
+            wanted.append(np.setdiff1d(movies, pair).astype(np.int32))
     return Cases(np.array(asked, dtype=np.int32), np.array(pairs, dtype=np.int32).reshape(-1, 2), tuple(wanted))
 
 
