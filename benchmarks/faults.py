@@ -256,7 +256,9 @@ def kill_once(platform: Platform, command: str, number: int, at: str | float) ->
     code = platform.run(*(["promote", newest] if command == "rollback" else started))
     seconds = round(time.perf_counter() - begun, 2)
     problems = platform.problems(newest if command == "rollback" else None)
-    problems += [] if code == 0 else [f"the next run ended with {code}"]
+    if code != 0:
+        said = platform.log.read_text(encoding="utf-8", errors="replace")[-600:]
+        problems.append(f"the next run ended with {code}: {said}")
     problems += ["the step was not reached"] if named and not killed else []
     return Kill(command, named or "random time", killed, seconds, code, problems)
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import duckdb
 import typer
+from sqlalchemy.exc import DBAPIError
 
 from checks.release import REQUIRED_CHECKS
 from recommender.parameters import ParameterError, make_parameters
@@ -73,6 +74,9 @@ def _refusals() -> Iterator[None]:
         raise typer.Exit(2) from None
     except (ValueError, OSError, WriterBusyError, duckdb.Error) as error:
         print(f"marquee: {error}", file=sys.stderr)
+        raise typer.Exit(1) from None
+    except DBAPIError as error:  # Dagster's records: a full disk, a lost database
+        print(f"marquee: Dagster's records cannot be written: {error.orig}", file=sys.stderr)
         raise typer.Exit(1) from None
 
 
