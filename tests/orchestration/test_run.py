@@ -160,7 +160,11 @@ def test_analysts_read_while_the_pipeline_writes(small_home: Path) -> None:
 def test_excerpt_as_far_as_it_is_usable(tmp_path: Path) -> None:
     """The damaged excerpt: what can be used is used exactly, what cannot is kept with its reason."""
     home = tmp_path / "home"
-    report = marquee_json(home, "run", "--source", EXCERPT, "--set", "top_movies=50", expect=None)
+    report = marquee_json(home, "run", "--source", EXCERPT, "--set", "top_movies=50", expect=1)
+    assert report["state"] == "rejected"
+    assert report["failed_checks"] == ["likes_with_vector"]
+    assert "genome-scores.csv may be cut short" in report["errors"][0]
+    assert not (home / "published" / "current.duckdb").exists()
     database = Path(report["database"])
     with duckdb.connect(str(database), read_only=True) as con:
         films = con.execute("SELECT count(*), max(len(relevance)) FROM genome").fetchone()
