@@ -13,6 +13,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from recommender.ballots import make_ballots
 from recommender.compiled import thread_count
 from recommender.lanes import LANES
 from recommender.neighbourhood import Neighbourhood
@@ -25,7 +26,7 @@ from recommender.user_classes import user_classes
 __all__ = ["MEMORY_BUDGET", "PairRecommendations", "joined", "recommend_pairs"]
 
 MEMORY_BUDGET = 1_500_000_000
-"""Bytes of tiles, candidates and answers the search holds at a time, unless the caller says otherwise."""
+"""Bytes of tiles, ballots, candidates and answers the search holds at a time, unless the caller says otherwise."""
 
 
 def recommend_pairs(
@@ -45,7 +46,7 @@ def recommend_pairs(
     threads : int, optional
         Default: one per core. The result does not depend on it.
     memory_budget : int
-        Bytes of tiles, candidates and answers to hold at a time. The result does not depend on it.
+        Bytes of tiles, ballots, candidates and answers to hold at a time. The result does not depend on it.
 
     Yields
     ------
@@ -76,10 +77,13 @@ class _Search:
         self.signup = signup_films(neighbourhood)
         self.scores = film_scores(neighbourhood, self.signup)
         self.classes = user_classes(neighbourhood, self.signup, LANES, self.threads)
+        self.ballots = make_ballots(
+            neighbourhood.likes, len(neighbourhood.catalogue.movie_ids), memory_budget // 8, self.threads
+        )
         self.steps = in_steps(self.scores)
         self.blocks = -(-len(self.classes.norms) // LANES)
         block_bytes = len(self.signup) * LANES * 2 + padded(len(self.signup)) * 4
-        self.blocks_at_once = max(1, min(self.blocks, int(0.7 * memory_budget) // max(block_bytes, 1)))
+        self.blocks_at_once = max(1, min(self.blocks, int(0.6 * memory_budget) // max(block_bytes, 1)))
         self.tile_bytes = self.blocks_at_once * block_bytes
         self.all_tiles: Tiles | None = None
 
@@ -111,7 +115,7 @@ class _Search:
             Indices of first films (rows of `asked`), in order; at least one.
         """
         pair_bytes = 6 * capacity(wanted) + 40 + 30 * self.neighbourhood.parameters.per_pair
-        most = max(1, (self.budget - self.tile_bytes) // pair_bytes)
+        most = max(1, (self.budget - self.tile_bytes - self.ballots.bits.nbytes) // pair_bytes)
         group: list[int] = []
         pairs = 0
         for first, count in enumerate(asked.sum(axis=1).tolist()):
@@ -152,4 +156,15 @@ class _Search:
         for tiles in self.tiles():
             scan(tiles, self.classes, self.scores, firsts, wanted, candidates, self.threads)
         exact = exact_scores(self.classes, self.scores)
-        settle(candidates, exact, self.neighbourhood, self.signup, firsts, wanted, rows, answers, self.threads)
+        settle(
+            candidates,
+            exact,
+            self.neighbourhood,
+            self.ballots,
+            self.signup,
+            firsts,
+            wanted,
+            rows,
+            answers,
+            self.threads,
+        )

@@ -113,7 +113,7 @@ def bounds_reaching(typing_context, left, left_at, number, least, least_at):  # 
 
 
 @_emitted
-def bits(typing_context, mask):  # type: ignore[no-untyped-def]
+def bits_set(typing_context, mask):  # type: ignore[no-untyped-def]
     """Number of set bits of a uint64 mask, as int64."""
 
     def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:

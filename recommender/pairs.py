@@ -33,7 +33,7 @@ class PairRecommendations:
     neighbours_used : int32 array, shape (pairs,)
         Neighbours that voted.
     films_found : int32 array, shape (pairs,)
-        Films with a vote, the pair left out. Below per_pair only if neighbours_used is max_neighbours or everybody.
+        Films in the list. Below per_pair only if neighbours_used is max_neighbours or everybody.
     """
 
     movie_a: NDArray[np.int32]
@@ -114,7 +114,7 @@ def as_rows(
     films, votes : int32 arrays, shape (pairs, per_pair)
         Catalogue positions and votes, best first.
     summary : int32 array, shape (pairs, 2)
-        Films found and neighbours used.
+        Films found (beyond per_pair it does not matter how many) and neighbours used.
 
     Returns
     -------
@@ -134,5 +134,5 @@ def as_rows(
         pair_a,
         pair_b,
         summary[:, 1].copy(),
-        summary[:, 0].copy(),
+        lengths,
     )

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.compiled import kernel, run_parallel, thread_count
-from recommender.lanes import FLOATS, LANES, bits, bounds_reaching, lowest_bit, sum_rows, sums_reaching
+from recommender.lanes import FLOATS, LANES, bits_set, bounds_reaching, lowest_bit, sum_rows, sums_reaching
 from recommender.pair_scores import FilmScores, class_score, exact_scores
 from recommender.ranking import first_places
 from recommender.user_classes import UserClasses
@@ -188,6 +188,7 @@ def fill_tiles(
         np.zeros((blocks, padded(films)), dtype=np.uint16),
     )
     bonuses = scores.bonuses * steps_per_score(scores)
+    likers = _likers(classes.indptr, classes.rows, low, high, scores.signup_of_row, films if bonuses.any() else 0)
 
     def fill(bounds: tuple[int, int]) -> None:
         _fill_tiles(
@@ -199,7 +200,7 @@ def fill_tiles(
             *bounds,
             steps,
             bonuses,
-            scores.signup_of_row,
+            *likers,
             tiles.scores,
             tiles.bounds,
         )
@@ -211,39 +212,61 @@ def fill_tiles(
 
 @kernel
 def _fill_tiles(  # type: ignore[no-untyped-def]
-    indptr, rows, norms, first_class, last_class, low, high, steps, bonuses, signup_of_row, tiles, bounds
+    indptr, rows, norms, first_class, last_class, low, high, steps, bonuses, liker_indptr, likers, tiles, bounds
 ):
     """Fill blocks low..high; the films' groups are the outer loop, so that one group stays in the cache."""
     films, group_size = tiles.shape[1], steps.shape[1] * FILMS_AT_ONCE
     part = np.zeros(FILMS_AT_ONCE, dtype=np.float32)
     total = np.zeros(FILMS_AT_ONCE)
-    with_bonus = bonuses.max() > 0.0
+    with_bonus = len(likers) > 0
+    extra = np.zeros((LANES, FILMS_AT_ONCE))
+    cursors = np.zeros(FILMS_AT_ONCE, dtype=np.int64)
     for group in range(steps.shape[0]):
         film = group * FILMS_AT_ONCE
         width = min(FILMS_AT_ONCE, films - film)
+        if with_bonus:
+            for f in range(width):
+                own = likers[liker_indptr[film + f] : liker_indptr[film + f + 1]]
+                cursors[f] = liker_indptr[film + f] + np.searchsorted(own, first_class + low * LANES)
         for block in range(low, high):
             start = first_class + block * LANES
+            if with_bonus:
+                extra[:] = 0.0
+                for f in range(width):
+                    while cursors[f] < liker_indptr[film + f + 1] and likers[cursors[f]] < start + LANES:
+                        extra[likers[cursors[f]] - start, f] = bonuses[film + f]
+                        cursors[f] += 1
             for c in range(start, min(start + LANES, last_class)):
                 total[:] = 0.0
                 for k in range(indptr[c], indptr[c + 1], LIKES_AT_ONCE):
                     sum_rows(steps, group * group_size, rows, k, min(k + LIKES_AT_ONCE, indptr[c + 1]), part)
                     for f in range(FILMS_AT_ONCE):
                         total[f] += part[f]
-                if with_bonus:
-                    _add_bonuses(total, film, width, rows[indptr[c] : indptr[c + 1]], bonuses, signup_of_row, norms[c])
                 scale = 1.0 / norms[c]
                 for f in range(width):
-                    tiles[block, film + f, c - start] = np.uint16(total[f] * scale + 0.5)
+                    tiles[block, film + f, c - start] = np.uint16(total[f] * scale + extra[c - start, f] + 0.5)
             for f in range(film, film + width):
                 bounds[block, f] = tiles[block, f].max()
 
 
 @kernel
-def _add_bonuses(total, film, width, rows, bonuses, signup_of_row, norm):  # type: ignore[no-untyped-def]
-    for row in rows:
-        own = signup_of_row[row] - film
-        if 0 <= own < width:
-            total[own] += bonuses[film + own] * norm
+def _likers(indptr, rows, low, high, signup_of_row, films):  # type: ignore[no-untyped-def]
+    """Classes low..high that like each of the first so many sign-up films, ascending, as compressed rows."""
+    liker_indptr = np.zeros(films + 1, dtype=np.int64)
+    for k in range(indptr[low], indptr[high]):
+        film = signup_of_row[rows[k]]
+        if 0 <= film < films:
+            liker_indptr[film + 1] += 1
+    liker_indptr = np.cumsum(liker_indptr)
+    likers = np.empty(liker_indptr[films], dtype=np.int32)
+    filled = liker_indptr.copy()
+    for c in range(low, high):
+        for k in range(indptr[c], indptr[c + 1]):
+            film = signup_of_row[rows[k]]
+            if 0 <= film < films:
+                likers[filled[film]] = c
+                filled[film] += 1
+    return liker_indptr, likers
 
 
 def scan(
@@ -358,18 +381,7 @@ def sort_out(sums, classes, count, wanted, filled, slot):  # type: ignore[no-unt
     -------
     int
     """
-    sums[count:] = 0
-    low, high = 0, NEVER  # the wanted-th largest sum is in low..high-1: bisect, counting 64 at a time
-    while high - low > 1:
-        middle = (low + high) // 2
-        reaching = 0
-        for start in range(0, len(sums), LANES):
-            reaching += bits(sums_reaching(sums, start, _NOTHING, 0, np.uint16(middle)))
-        if reaching >= wanted:
-            low = middle
-        else:
-            high = middle
-    least = max(low - (SLACK - 1), 0)
+    least = max(largest_sum(sums, count, wanted) - (SLACK - 1), 0)
     kept = 0
     for n in range(count):  # without a branch, which would be mispredicted half of the time
         number = sums[n]
@@ -378,6 +390,33 @@ def sort_out(sums, classes, count, wanted, filled, slot):  # type: ignore[no-unt
         kept += number >= least
     filled[slot] = kept
     return least
+
+
+@kernel
+def largest_sum(sums, count, wanted):  # type: ignore[no-untyped-def]
+    """Find the `wanted`-th largest of the first `count` sums, 0 if there are fewer; those behind become zero.
+
+    Parameters
+    ----------
+    sums : uint16 array, shape (capacity,)
+    count, wanted : int
+
+    Returns
+    -------
+    int
+    """
+    sums[count:] = 0
+    low, high = 0, NEVER  # the sum looked for is in low..high-1: bisect, counting 64 at a time
+    while high - low > 1:
+        middle = (low + high) // 2
+        reaching = 0
+        for start in range(0, len(sums), LANES):
+            reaching += bits_set(sums_reaching(sums, start, _NOTHING, 0, np.uint16(middle)))
+        if reaching >= wanted:
+            low = middle
+        else:
+            high = middle
+    return low
 
 
 @kernel

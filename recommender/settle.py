@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.ballots import Ballots, winners_by_bits
 from recommender.compiled import kernel, run_parallel, thread_count
 from recommender.neighbourhood import Neighbourhood
 from recommender.pair_scores import ExactScores, class_score
 from recommender.ranking import count_votes, first_places
-from recommender.scan import SLACK, Candidates, sort_out
+from recommender.scan import SLACK, Candidates, largest_sum, sort_out
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ def settle(
     candidates: Candidates,
     exact: ExactScores,
     neighbourhood: Neighbourhood,
+    ballots: Ballots,
     signup: NDArray[np.int32],
     firsts: NDArray[np.int64],
     wanted: int,
@@ -62,6 +64,8 @@ def settle(
     exact : ExactScores
     neighbourhood : Neighbourhood
         Its likes, also those of films without vector, are what is counted.
+    ballots : Ballots
+        The same likes.
     signup : int32 array
         Catalogue positions of the sign-up films.
     firsts : int64 array, shape (first films,)
@@ -83,7 +87,9 @@ def settle(
 
     def work(task: int) -> None:
         own = np.arange(task, len(firsts), tasks)
-        _settle(own, firsts, signup, rules, *lists, exact, likes.indptr, likes.films, *answer)
+        _settle(
+            own, firsts, signup, rules, *lists, exact, likes.indptr, likes.films, ballots.bits, ballots.own, *answer
+        )
 
     run_parallel(work, range(tasks), threads)
 
@@ -101,6 +107,8 @@ def _settle(  # type: ignore[no-untyped-def]
     exact,
     indptr,
     films,
+    bits,
+    own_words,
     row_of_pair,
     out_films,
     out_votes,
@@ -112,6 +120,7 @@ def _settle(  # type: ignore[no-untyped-def]
     reached = np.zeros(wanted + 2, dtype=np.int64)
     left_out = np.zeros(2, dtype=np.int32)
     ranked = np.zeros(wanted, dtype=np.int64)
+    planes = np.zeros((32, bits.shape[1]), dtype=np.uint64)
     for i in own:
         a = firsts[i]
         for b in range(a + 1, len(signup)):
@@ -120,11 +129,15 @@ def _settle(  # type: ignore[no-untyped-def]
                 continue
             if filled[slot] > wanted:
                 sort_out(sums[slot], classes[slot], filled[slot], wanted, filled, slot)
-            known = filled[slot]
             # only when the list has to grow does the order among the neighbours matter
-            count = _neighbours(sums[slot, :known], classes[slot, :known], wanted, a, b, wanted > start, exact, ranked)
+            count = _neighbours(sums[slot], classes[slot], filled[slot], wanted, a, b, wanted > start, exact, ranked)
             left_out[0], left_out[1] = signup[a], signup[b]
             row = row_of_pair[i, b]
+            if wanted == start and winners_by_bits(
+                ranked[:count], bits, own_words, left_out, planes, out_films[row], out_votes[row]
+            ):
+                out_summary[row, 0], out_summary[row, 1] = out_films.shape[1], count
+                continue
             out_summary[row, 0], out_summary[row, 1] = count_votes(
                 ranked[:count],
                 start,
@@ -141,12 +154,14 @@ def _settle(  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _neighbours(sums, classes, wanted, a, b, in_order, exact, ranked):  # type: ignore[no-untyped-def]
+def _neighbours(sums, classes, known, wanted, a, b, in_order, exact, ranked):  # type: ignore[no-untyped-def]
     """Put the users of the first classes into `ranked`; return how many there are, at most `wanted`.
 
     Parameters
     ----------
-    sums, classes : arrays, shape (candidates,)
+    sums, classes : arrays, shape (capacity,)
+    known : int
+        Candidates there are.
     wanted : int
     a, b : int
         The pair, as sign-up films.
@@ -155,9 +170,9 @@ def _neighbours(sums, classes, wanted, a, b, in_order, exact, ranked):  # type: 
     exact : ExactScores
     ranked : int64 array, shape (wanted,)
     """
-    cut = _cut(sums, classes, wanted, exact) if not in_order else -1
+    cut = _cut(sums, classes, known, wanted, exact) if not in_order else -1
     taken, uncertain = 0, 0
-    for n in range(len(sums)):
+    for n in range(known):
         c = classes[n]
         size = exact.member_indptr[c + 1] - exact.member_indptr[c]
         if cut >= 0 and np.int64(sums[n]) >= cut + SLACK:
@@ -171,7 +186,7 @@ def _neighbours(sums, classes, wanted, a, b, in_order, exact, ranked):  # type: 
     # if all of the uncertain ones fit, nobody needs to know their scores
     compare = in_order or uncertain > wanted - taken
     filled = 0
-    for n in range(len(sums)):
+    for n in range(known):
         c = classes[n]
         if cut >= 0 and (np.int64(sums[n]) >= cut + SLACK or np.int64(sums[n]) <= cut - SLACK):
             continue
@@ -189,10 +204,15 @@ def _neighbours(sums, classes, wanted, a, b, in_order, exact, ranked):  # type: 
 
 
 @kernel
-def _cut(sums, classes, wanted, exact):  # type: ignore[no-untyped-def]
+def _cut(sums, classes, known, wanted, exact):  # type: ignore[no-untyped-def]
     """Largest sum such that candidates with at least this sum stand for `wanted` users; 0 if all stand for fewer."""
-    order = np.argsort(sums)
     users = 0
+    for c in classes[:known]:
+        users += exact.member_indptr[c + 1] - exact.member_indptr[c]
+    if users == known:  # nobody is equal to anybody
+        return np.int64(largest_sum(sums, known, wanted))
+    users = 0
+    order = np.argsort(sums[:known])
     for n in order[::-1]:
         users += exact.member_indptr[classes[n] + 1] - exact.member_indptr[classes[n]]
         if users >= wanted:
