@@ -6,10 +6,11 @@ import dagster as dg
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata
 from assets.interval_plot import interval_plot
-from recommender.evaluation import CURRENT, Measurement, bounded_cases, evaluate, value_of
+from recommender.evaluation import CURRENT, Measurement, evaluate, value_of
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.evaluations import (
+    NIGHTLY,
     TABLE,
     evaluation_version,
     least_stars,
@@ -40,14 +41,15 @@ def model_evaluation(
     parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.MaterializeResult:
     """How well the parameters recommend to users the model has not seen, beside baselines: one row per split, slice,
-    method and metric, with 95% intervals. Rebuilt whole when ratings, genome or parameters change."""
+    method and metric, with 95% intervals. Of large data it takes a fixed sample of users. Rebuilt whole when ratings,
+    genome or parameters change."""
     watch = Stopwatch()
     version = evaluation_version(warehouse.con, parameters)
     changed = table_version(warehouse.con, TABLE) != version
     if changed:
-        ratings = read_ratings(warehouse.con, least_stars(parameters))
+        ratings = read_ratings(warehouse.con, least_stars(parameters), most=NIGHTLY)
         films = read_films(warehouse.con)
-        found = evaluate(ratings, films, parameters, most=bounded_cases(len(ratings.user_ids)))
+        found = evaluate(ratings, films, parameters)
         with warehouse.transaction() as con:
             write_evaluation(con, found, parameters)
     measurements = read_evaluation(warehouse.con)

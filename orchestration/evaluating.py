@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from recommender.catalogue import Catalogue
-from recommender.evaluation import ACCURACY, CURRENT, Measurement, bounded_cases, evaluate
+from recommender.evaluation import ACCURACY, CURRENT, Measurement, evaluate
 from recommender.parameters import ModelParameters, make_parameters
 from recommender.splits import Ratings
 from recommender.sweep import SAME, Trial, best_trial, sweep
@@ -57,13 +57,12 @@ def evaluate_home(
     started = time.perf_counter()
     report: dict[str, Any] = {}
     ratings, films = _read(home, parameters, notify)
-    most = bounded_cases(len(ratings.user_ids))
     if search:
-        trials = sweep(ratings, films, parameters, most=most, notify=lambda trial: notify(trial_line(trial)))
+        trials = sweep(ratings, films, parameters, notify=lambda trial: notify(trial_line(trial)))
         best = best_trial(trials)
         parameters = make_parameters(settings={**parameters.model_dump(), **best.settings})
         report |= {"trials": [asdict(trial) for trial in trials], "chosen": best.settings, "criterion": CRITERION}
-    found = evaluate(ratings, films, parameters, most=most)
+    found = evaluate(ratings, films, parameters)
     if not found:
         raise ValueError("no user can be held out: each needs two liked sign-up films and a third liked film")
     return report | {

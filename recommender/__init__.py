@@ -18,7 +18,7 @@ neighbourhood
 exact
     ``recommend_pairs(neighbourhood, first_movies=None, threads=None, memory_budget=...) -> PairRecommendations...``;
     ``joined(chunks) -> PairRecommendations``; both yield or hold movie_a, movie_b, rank, movie_id, votes (rows) and
-    pair_a, pair_b, neighbours_used, films_found (pairs)
+    pair_a, pair_b, neighbours_used, films_found (pairs); ``recommend_some(neighbourhood, pairs, count) -> lists``
 annoy_index
     ``build_index(path, neighbourhood) -> facts``; ``open_index(path) -> UserIndex`` with ``.bound_to(neighbourhood) ->
     BoundIndex``; ``unknown_users(user_ids, neighbourhood)``; ``measure_recall(bound, at, profiles, seed)``;
@@ -26,8 +26,6 @@ annoy_index
 live
     ``recommend_list(neighbourhood, movie_ids, count=None, index=None, threads=1) -> ListRecommendations``; raises
     ``ProfileError``; `index` is a `BoundIndex`, without it the answer is exact
-chosen_pairs
-    ``recommend_chosen(neighbourhood, pairs, count) -> lists``: some pairs, answered together
 splits, metrics, baselines, evaluation, sweep
     ``evaluate(ratings, catalogue, parameters) -> [Measurement, ...]``; ``sweep(ratings, catalogue, parameters,
     most=...) -> [Trial, ...]`` and ``best_trial(trials)``; catalogues with raw vectors

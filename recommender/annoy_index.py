@@ -393,7 +393,7 @@ def _one_first_film(
                 neighbourhood.norms,
                 scores.similarities,
                 scores.bonuses,
-                (parameters.neighbours, parameters.neighbour_step, parameters.max_neighbours),
+                (neighbourhood.neighbours, parameters.neighbour_step, parameters.max_neighbours),
                 counters,
                 reached,
                 films[n],

@@ -1,8 +1,8 @@
 """Votes counted with one bit per film, so that sixty-four films are added up by a handful of instructions.
 
 Belongs here: likes as bits, and the count of many neighbours' votes over them.
-Does not belong here: the rules of the vote, which `ranking.count_votes` states film by film; this gives the same winners
-or says that it cannot tell.
+Does not belong here: the rules of the vote, which `ranking.count_votes` states film by film; this gives the same
+winners or says that it cannot tell.
 
 Counts are kept in *planes*: plane p holds bit p of the counts of all films, and adding a user is a ripple of AND and
 XOR through the planes (bit-sliced counters, Knuth, The Art of Computer Programming, 7.1.3). The most liked films have

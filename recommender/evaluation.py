@@ -3,9 +3,8 @@
 Belongs here: training on what a split shows, asking, and turning answers into measurements with intervals. Does not
 belong here: who is held out (`splits`), measures (`metrics`), reading data or writing results (the warehouse does).
 
-The model is asked through `chosen_pairs`, which gives what the table of pairs holds; a test compares them. Every method
-answers the same cases, so that differences between methods have narrower intervals than the
-methods themselves.
+The model is asked through the engine that makes the table of pairs. Every method answers the same cases, so that
+differences between methods have narrower intervals than the methods themselves.
 """
 
 import functools
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from recommender.baselines import item_item, most_popular
 from recommender.catalogue import Catalogue, make_catalogue, positions_of, weighted_catalogue
-from recommender.chosen_pairs import recommend_chosen
+from recommender.exact import recommend_some
 from recommender.likes import Likes, likes_from_pairs
 from recommender.metrics import (
     bootstrap_intervals,
@@ -39,6 +38,9 @@ PLACES = 10
 
 SEED = 20_250_704
 """Decides folds, pairs and bootstrap draws: fixed, so that two evaluations differ only if the model or the data do."""
+
+CASES = 1500
+"""Pairs asked about per split."""
 
 DRAWS = 1000
 """Bootstrap draws."""
@@ -148,7 +150,7 @@ def by_model(parameters: ModelParameters) -> Method:
 
     def answer(training: Training, cases: Cases) -> Lists:
         neighbourhood = training.neighbourhood(parameters)
-        return recommend_chosen(neighbourhood, _positions(neighbourhood.catalogue, cases.pairs), PLACES)
+        return recommend_some(neighbourhood, _positions(neighbourhood.catalogue, cases.pairs), PLACES)
 
     return answer
 
@@ -189,7 +191,7 @@ def evaluate(
     catalogue: Catalogue,
     parameters: ModelParameters,
     *,
-    most: int = 1500,
+    most: int = CASES,
     most_per_user: int = 12,
     seed: int = SEED,
 ) -> list[Measurement]:
@@ -204,7 +206,7 @@ def evaluate(
     parameters : ModelParameters
         The exact engine is measured, whichever the parameters name.
     most : int
-        Cases at most, per split; decides how long it takes.
+        Cases at most, per split.
     most_per_user : int
     seed : int
 
@@ -336,23 +338,6 @@ def _variety(
         Measurement(split, "all", method, "coverage@10", coverage, None, None, cases),
         Measurement(split, "all", method, "gini@10", unequal, None, None, cases),
     ]
-
-
-def bounded_cases(likes: int, budget: int = 4_000_000_000) -> int:
-    """Cases to ask where each costs a pass over all likes: so many that it takes seconds, 200 to 1,500.
-
-    Parameters
-    ----------
-    likes : int
-        Likes of all users.
-    budget : int
-        Likes to look at in all.
-
-    Returns
-    -------
-    int
-    """
-    return int(np.clip(budget // max(likes, 1), 200, 1500))
 
 
 def value_of(measurements: Iterable[Measurement], split: str, method: str, metric: str) -> float:

@@ -9,6 +9,7 @@ users; a scan of sums of two columns leaves a few candidates per pair, and only 
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -23,7 +24,7 @@ from recommender.scan import Tiles, capacity, fill_tiles, in_steps, no_candidate
 from recommender.settle import Settled, no_answers, settle
 from recommender.user_classes import user_classes
 
-__all__ = ["MEMORY_BUDGET", "PairRecommendations", "joined", "recommend_pairs"]
+__all__ = ["MEMORY_BUDGET", "PairRecommendations", "joined", "recommend_pairs", "recommend_some"]
 
 MEMORY_BUDGET = 1_500_000_000
 """Bytes of tiles, ballots, candidates and answers the search holds at a time, unless the caller says otherwise."""
@@ -58,31 +59,82 @@ def recommend_pairs(
     ValueError
         If a film of `first_movies` is not a sign-up film.
     """
-    search = _Search(neighbourhood, threads, memory_budget)
-    firsts = first_indices(neighbourhood, search.signup, first_movies)
-    for group in search.groups(second_films(firsts, len(search.signup)), neighbourhood.parameters.neighbours):
-        answers = search.answers(firsts[group])
-        pairs = np.argwhere(second_films(firsts[group], len(search.signup)))
-        first, second = search.signup[firsts[group][pairs[:, 0]]], search.signup[pairs[:, 1]]
+    signup = signup_films(neighbourhood)
+    firsts = first_indices(neighbourhood, signup, first_movies)
+    search = _Search(neighbourhood, signup, threads, memory_budget)
+    asked = second_films(firsts, len(signup))
+    for group in search.groups(asked, neighbourhood.neighbours):
+        answers = search.answers(firsts[group], asked[group])
+        pairs = np.argwhere(asked[group])
+        first, second = signup[firsts[group][pairs[:, 0]]], signup[pairs[:, 1]]
         yield as_rows(neighbourhood, first, second, answers.films, answers.votes, answers.summary)
 
 
-class _Search:
-    """What all groups of pairs share: users, film scores and, if they fit the budget, the tiles."""
+def recommend_some(
+    neighbourhood: Neighbourhood,
+    pairs: NDArray[np.integer],
+    count: int,
+    *,
+    threads: int | None = None,
+    memory_budget: int = MEMORY_BUDGET,
+) -> NDArray[np.int32]:
+    """Recommend films for some pairs of any films, exactly.
 
-    def __init__(self, neighbourhood: Neighbourhood, threads: int | None, memory_budget: int) -> None:
+    Parameters
+    ----------
+    neighbourhood : Neighbourhood
+    pairs : integer array, shape (pairs, 2)
+        Catalogue positions of films with a vector, two different ones in each row; rows may repeat.
+    count : int
+        Films wanted, in place of `per_pair`: it also decides whether the neighbours found suffice.
+    threads : int, optional
+    memory_budget : int
+        As for `recommend_pairs`.
+
+    Returns
+    -------
+    int32 array, shape (pairs, count)
+        movie_ids, best first, -1 where fewer are found.
+    """
+    parameters = neighbourhood.parameters.model_copy(update={"per_pair": count})
+    films, at = np.unique(pairs, return_inverse=True)
+    asked = np.zeros((len(films), len(films)), dtype=bool)
+    low, high = at.reshape(-1, 2).min(axis=1), at.reshape(-1, 2).max(axis=1)
+    asked[low, high] = True
+    search = _Search(replace(neighbourhood, parameters=parameters), films.astype(np.int32), threads, memory_budget)
+    row_of_pair = np.zeros(asked.shape, dtype=np.int64)
+    lists = np.full((int(asked.sum()), count), -1, dtype=np.int32)
+    done = 0
+    for group in search.groups(asked, neighbourhood.neighbours):
+        answers = search.answers(group, asked[group])
+        kept = np.arange(count) < answers.summary[:, :1]
+        rows = lists[done : done + len(kept)]
+        rows[kept] = neighbourhood.catalogue.movie_ids[answers.films[kept]]
+        here = np.zeros_like(asked)
+        here[group] = asked[group]
+        row_of_pair[here] = np.arange(done, done + len(kept))
+        done += len(kept)
+    return lists[row_of_pair[low, high]]
+
+
+class _Search:
+    """What all groups of pairs of some films share: users, film scores and, if they fit the budget, the tiles."""
+
+    def __init__(
+        self, neighbourhood: Neighbourhood, films: NDArray[np.int32], threads: int | None, memory_budget: int
+    ) -> None:
         self.neighbourhood = neighbourhood
         self.threads = thread_count(threads)
         self.budget = memory_budget
-        self.signup = signup_films(neighbourhood)
-        self.scores = film_scores(neighbourhood, self.signup)
-        self.classes = user_classes(neighbourhood, self.signup, LANES, self.threads)
+        self.films = films
+        self.scores = film_scores(neighbourhood, self.films)
+        self.classes = user_classes(neighbourhood, self.films, LANES, self.threads)
         self.ballots = make_ballots(
             neighbourhood.likes, len(neighbourhood.catalogue.movie_ids), memory_budget // 8, self.threads
         )
         self.steps = in_steps(self.scores)
         self.blocks = -(-len(self.classes.norms) // LANES)
-        block_bytes = len(self.signup) * LANES * 2 + padded(len(self.signup)) * 4
+        block_bytes = len(self.films) * LANES * 2 + padded(len(self.films)) * 4
         self.blocks_at_once = max(1, min(self.blocks, int(0.6 * memory_budget) // max(block_bytes, 1)))
         self.tile_bytes = self.blocks_at_once * block_bytes
         self.all_tiles: Tiles | None = None
@@ -128,13 +180,20 @@ class _Search:
         if group:
             yield np.array(group)
 
-    def answers(self, firsts: NDArray[np.int64]) -> Settled:
-        """Settle all pairs of some first films, then again those whose list has to grow."""
+    def answers(self, firsts: NDArray[np.int64], asked: NDArray[np.bool_]) -> Settled:
+        """Settle pairs of some first films, then again those whose list has to grow.
+
+        Parameters
+        ----------
+        firsts : int64 array, shape (first films,)
+            Indices of `films`.
+        asked : bool array, shape (first films, films)
+            The pairs asked for.
+        """
         parameters = self.neighbourhood.parameters
-        asked = second_films(firsts, len(self.signup))
         rows = np.cumsum(asked.ravel()).reshape(asked.shape) - 1
         answers = no_answers(int(asked.sum()), parameters.per_pair)
-        self._settle(firsts, asked, parameters.neighbours, rows, answers)
+        self._settle(firsts, asked, self.neighbourhood.neighbours, rows, answers)
         most = min(parameters.max_neighbours, int(self.neighbourhood.eligible.sum()))
         found, used = answers.summary[:, 0], answers.summary[:, 1]
         growing = np.zeros_like(asked)
@@ -161,7 +220,7 @@ class _Search:
             exact,
             self.neighbourhood,
             self.ballots,
-            self.signup,
+            self.films,
             firsts,
             wanted,
             rows,

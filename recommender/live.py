@@ -248,7 +248,7 @@ def vote(
     winners, votes = np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int32)
     found, used = count_votes(
         ranked,
-        parameters.neighbours,
+        neighbourhood.neighbours,
         parameters.neighbour_step,
         parameters.max_neighbours,
         likes.indptr,

@@ -4,6 +4,7 @@ Belongs here: the bundle and how it is put together.
 Does not belong here: searching it (`exact`, `annoy_index`, `live`), files and their names (the caller loads arrays).
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,6 +49,11 @@ class Neighbourhood:
             )
         if self.catalogue.vector_rows.shape != (films,) or self.catalogue.like_counts.shape != (films,):
             raise ValueError(f"vector_rows or like_counts do not fit {films} films: they are of another release")
+
+    @functools.cached_property
+    def neighbours(self) -> int:
+        """Nearest users whose likes vote (rule 5)."""
+        return self.parameters.neighbours_among(int(self.eligible.sum()))
 
     def signup_movies(self) -> NDArray[np.int32]:
         """Return movie_ids of the sign-up films, most liked first (rule 3); int32, shape (<= top_movies,)."""

@@ -4,6 +4,7 @@ Belongs here: every number or choice that changes what is recommended, with its 
 Does not belong here: paths, schedules, retention, or anything that only changes how fast or where the work is done.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
@@ -43,7 +44,13 @@ class ModelParameters(BaseModel):
         le=10.0,
         description="Added to a user's cosine to each film of the pair if the user likes that film; 0 is plain cosine.",
     )
-    neighbours: int = Field(default=25, ge=1, le=10_000, description="Nearest users whose likes vote.")
+    neighbours: int = Field(
+        default=0,
+        ge=0,
+        le=10_000,
+        description="Nearest users whose likes vote; 0: the square root of the number of users who can be neighbours, "
+        "at least 10, at most max_neighbours.",
+    )
     neighbour_step: int = Field(
         default=10, ge=1, le=10_000, description="Neighbours added at a time while fewer than per_pair films are found."
     )
@@ -75,6 +82,23 @@ class ModelParameters(BaseModel):
                 "raise max_neighbours or lower neighbours"
             )
         return self
+
+    def neighbours_among(self, users: int) -> int:
+        """Say how many neighbours vote where so many users can be neighbours.
+
+        The square root is the usual rule of thumb for nearest neighbours (Duda, Hart & Stork 2001, 4.5): with more
+        users the poll grows, and its voters are still nearer.
+
+        Parameters
+        ----------
+        users : int
+            Eligible users.
+
+        Returns
+        -------
+        int
+        """
+        return self.neighbours or min(max(10, round(math.sqrt(users))), self.max_neighbours)
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -80,7 +80,7 @@ def settle(
         Each pair is handled by one thread: the result does not depend on their number.
     """
     parameters, likes = neighbourhood.parameters, neighbourhood.likes
-    rules = (parameters.neighbours, parameters.neighbour_step, wanted)
+    rules = (neighbourhood.neighbours, parameters.neighbour_step, wanted)
     lists = (candidates.slots, candidates.filled, candidates.sums, candidates.classes)
     answer = (row_of_pair, settled.films, settled.votes, settled.summary, len(neighbourhood.catalogue.movie_ids))
     tasks = 4 * thread_count(threads)

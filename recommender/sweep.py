@@ -12,16 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.catalogue import Catalogue, positions_of
-from recommender.chosen_pairs import cosine_scores, liked_lengths, vote_for_pairs
+from recommender.catalogue import Catalogue
 from recommender.evaluation import (
     ACCURACY,
+    CASES,
     DRAWS,
-    PLACES,
     SEED,
     Lists,
+    Method,
     Training,
     by_conditional_probability,
+    by_model,
     by_popularity,
     case_values,
     cases_of,
@@ -33,7 +34,7 @@ from recommender.splits import Cases, Ratings, validation_splits
 GRID: Mapping[str, Sequence[Any]] = {
     "weighting": ("none", "idf", "tfidf"),
     "liked_bonus": (0.0, 0.2, 0.5, 1.0, 2.0),
-    "neighbours": (10, 20, 30, 40, 60, 90),
+    "neighbours": (0, 10, 20, 30, 40, 60, 90),
 }
 """Values tried in every combination; the other parameters stay as given."""
 
@@ -81,7 +82,7 @@ def sweep(
     catalogue: Catalogue,
     parameters: ModelParameters,
     *,
-    most: int,
+    most: int = CASES,
     most_per_user: int = 12,
     grid: Mapping[str, Sequence[Any]] = GRID,
     around: Mapping[str, Sequence[Any]] = AROUND,
@@ -115,19 +116,19 @@ def sweep(
     folds = _folds(ratings, catalogue, parameters, most, most_per_user, seed)
     trials: list[Trial] = []
 
-    def attempt(method: str, settings: dict[str, Any], answer: Callable[[Fold], Lists]) -> None:
-        trials.append(_trial(method, settings, folds, [answer(fold) for fold in folds], seed))
+    def attempt(method: str, settings: dict[str, Any], answer: Method) -> None:
+        trials.append(_trial(method, settings, folds, [answer(*fold) for fold in folds], seed))
         if notify is not None:
             notify(trials[-1])
 
     def attempt_model(settings: dict[str, Any]) -> None:
         changed = _with(parameters, settings)
-        attempt(_named(settings), settings, lambda fold: fold.answer(changed))
+        attempt(_named(settings), settings, by_model(changed))
 
     book = _with(parameters, PRESETS["book"])
-    attempt("most_popular", {}, lambda fold: by_popularity(fold.training, fold.cases))
-    attempt("item_item", {}, lambda fold: by_conditional_probability(fold.training, fold.cases))
-    attempt("book", {}, lambda fold: fold.answer(book))
+    attempt("most_popular", {}, by_popularity)
+    attempt("item_item", {}, by_conditional_probability)
+    attempt("book", {}, by_model(book))
     for settings in _combinations(grid):
         attempt_model(settings)
     centre = best_trial(trials).settings
@@ -151,51 +152,27 @@ def best_trial(trials: Sequence[Trial]) -> Trial:
     return max(equal, key=lambda trial: (trial.scores["hit_rate@3"], -trial.settings.get("neighbours", 0)))
 
 
-class Fold:
-    """A validation fold: what the model may see, the cases, and film scores shared by trials.
-
-    Parameters
-    ----------
-    training : Training
-    cases : Cases
-    """
-
-    def __init__(self, training: Training, cases: Cases) -> None:
-        self.training = training
-        self.cases = cases
-        self._kept: tuple[tuple[float, str], NDArray[np.float64], NDArray[np.float64]] | None = None
-
-    def answer(self, parameters: ModelParameters) -> Lists:
-        """Answer all cases; cosines and likes are kept for the next trial, which mostly needs the same."""
-        neighbourhood = self.training.neighbourhood(parameters)
-        pairs = positions_of(neighbourhood.catalogue.movie_ids, self.cases.pairs.ravel()).reshape(-1, 2)
-        films, at = np.unique(pairs, return_inverse=True)
-        key = (parameters.like_threshold, parameters.weighting)
-        if self._kept is None or self._kept[0] != key:
-            self._kept = (key, cosine_scores(neighbourhood, films), liked_lengths(neighbourhood, films))
-        scores = self._kept[1] + parameters.liked_bonus * self._kept[2]
-        return vote_for_pairs(neighbourhood, pairs, scores, at.reshape(-1, 2), PLACES)
-
-
 def _folds(
     ratings: Ratings, catalogue: Catalogue, parameters: ModelParameters, most: int, most_per_user: int, seed: int
-) -> list[Fold]:
+) -> list[tuple[Training, Cases]]:
     """Validation folds with their cases, drawn once, so that all trials answer the same ones."""
     found = []
     for split in validation_splits(ratings, seed):
         training = Training(ratings, split, catalogue)
         cases = cases_of(ratings, split, training, parameters, most=most, most_per_user=most_per_user, seed=seed)
         if len(cases.pairs):
-            found.append(Fold(training, cases))
+            found.append((training, cases))
     if not found:
         raise ValueError("no user can be asked about: each needs two liked sign-up films and a third liked film")
     return found
 
 
-def _trial(method: str, settings: dict[str, Any], folds: list[Fold], lists: list[Lists], seed: int) -> Trial:
+def _trial(
+    method: str, settings: dict[str, Any], folds: list[tuple[Training, Cases]], lists: list[Lists], seed: int
+) -> Trial:
     """Measure the answers to all cases of all folds."""
-    values = np.concatenate([case_values(some, fold.cases) for some, fold in zip(lists, folds, strict=True)])
-    users = np.concatenate([fold.cases.user_ids for fold in folds])
+    values = np.concatenate([case_values(some, cases) for some, (_, cases) in zip(lists, folds, strict=True)])
+    users = np.concatenate([cases.user_ids for _, cases in folds])
     low, high = bootstrap_intervals(values, users, draws=DRAWS, seed=seed)
     films = np.unique(np.concatenate([some.ravel() for some in lists]))
     scores = _by_measure(values.mean(axis=0))

@@ -149,7 +149,8 @@ class BruteForce:
     def recommend_with_count(self, profile: Sequence[int]) -> tuple[Ranked, int]:
         """The recommendations, and how many neighbours voted."""
         most = min(int(self.parameters["max_neighbours"]), len(self.users))
-        wanted = min(int(self.parameters["neighbours"]), most)
+        root = (1 + math.isqrt(4 * len(self.users))) // 2  # the square root, rounded
+        wanted = min(int(self.parameters["neighbours"]) or max(10, root), most)
         while True:
             votes = Counter(film for user in self.nearest(profile, wanted) for film in self.liked[user])
             for film in profile:

@@ -190,7 +190,7 @@ def test_unasked_changes_against_the_live_release_are_caught(small_home: Path, t
 
 
 def halve_the_neighbours(true: Neighbourhood) -> Neighbourhood:
-    return replace(true, parameters=true.parameters.model_copy(update={"neighbours": true.parameters.neighbours // 2}))
+    return replace(true, parameters=true.parameters.model_copy(update={"neighbours": true.neighbours // 2}))
 
 
 def forget_the_bonus(true: Neighbourhood) -> Neighbourhood:

@@ -153,7 +153,7 @@ def test_without_a_release_the_message_says_what_to_do(tmp_path: Path) -> None:
 def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:
     for arguments in (
         ["run", "--set", "nonsense=1"],
-        ["run", "--set", "neighbours=0"],
+        ["run", "--set", "neighbours=-1"],
         ["run", "--preset", "no"],
         ["x"],
     ):
