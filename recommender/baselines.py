@@ -11,8 +11,8 @@ from recommender.catalogue import Catalogue
 from recommender.compiled import kernel, run_parallel
 from recommender.likes import Likes
 
-FILMS_AT_ONCE = 64
-"""Films whose companions are counted in one pass over the likes: 64 x 58,000 counters are 15 MB."""
+COUNTERS = 75_000_000
+"""Counters held at a time, 300 MB: those of 1,290 films of 58,000."""
 
 
 def most_popular(catalogue: Catalogue, pairs: NDArray[np.integer], count: int) -> NDArray[np.int32]:
@@ -62,17 +62,25 @@ def item_item(
     """
     lists = np.full((len(pairs), count), -1, dtype=np.int32)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
-
-    def answer(cases: NDArray[np.int64]) -> None:
+    at_once = max(2, COUNTERS // max(len(catalogue.movie_ids), 1))
+    groups = 1 if len(np.unique(pairs)) <= at_once else -(-2 * len(pairs) // at_once)
+    liker_indptr, likers = _likers(likes.indptr, likes.films, len(catalogue.movie_ids))
+    for cases in np.array_split(order, groups):
         films = np.unique(pairs[cases])
         row_of_film = np.full(len(catalogue.movie_ids), -1, dtype=np.int64)
         row_of_film[films] = np.arange(len(films))
         together = np.zeros((len(films), len(catalogue.movie_ids)), dtype=np.int32)
-        _count_together(likes.indptr, likes.films, row_of_film, together)
-        for case in cases:
+
+        def count_one(row: int, films=films, together=together) -> None:  # type: ignore[no-untyped-def]
+            own = likers[liker_indptr[films[row]] : liker_indptr[films[row] + 1]]
+            _count_together(likes.indptr, likes.films, own, together[row])
+
+        run_parallel(count_one, range(len(films)), threads)
+
+        def answer(case: int, row_of_film=row_of_film, together=together) -> None:  # type: ignore[no-untyped-def]
             lists[case] = _likeliest(together[row_of_film[pairs[case]]], pairs[case], count)
 
-    run_parallel(answer, np.array_split(order, -(-len(order) * 2 // FILMS_AT_ONCE)) if len(order) else [], threads)
+        run_parallel(answer, cases, threads)
     return lists
 
 
@@ -91,11 +99,24 @@ def _likeliest(together: NDArray[np.int32], pair: NDArray[np.integer], count: in
 
 
 @kernel
-def _count_together(indptr, films, row_of_film, together):  # type: ignore[no-untyped-def]
-    """For each wanted film (those with a row), count how many users like it and each other film."""
+def _likers(indptr, films, catalogue_size):  # type: ignore[no-untyped-def]
+    """Users who like each film, ascending, as compressed rows."""
+    liker_indptr = np.zeros(catalogue_size + 1, dtype=np.int64)
+    for film in films:
+        liker_indptr[film + 1] += 1
+    liker_indptr = np.cumsum(liker_indptr)
+    likers = np.empty(len(films), dtype=np.int32)
+    filled = liker_indptr.copy()
     for user in range(len(indptr) - 1):
         for k in range(indptr[user], indptr[user + 1]):
-            row = row_of_film[films[k]]
-            if row >= 0:
-                for other in range(indptr[user], indptr[user + 1]):
-                    together[row, films[other]] += 1
+            likers[filled[films[k]]] = user
+            filled[films[k]] += 1
+    return liker_indptr, likers
+
+
+@kernel
+def _count_together(indptr, films, users, together):  # type: ignore[no-untyped-def]
+    """Count how many of some users like each film."""
+    for user in users:
+        for k in range(indptr[user], indptr[user + 1]):
+            together[films[k]] += 1

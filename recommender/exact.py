@@ -22,7 +22,7 @@ from recommender.pair_scores import exact_scores, film_scores
 from recommender.pairs import PairRecommendations, as_rows, first_indices, joined, second_films, signup_films
 from recommender.scan import Tiles, capacity, fill_tiles, in_steps, no_candidates, padded, scan
 from recommender.settle import Settled, no_answers, settle
-from recommender.user_classes import user_classes
+from recommender.user_classes import UserClasses, separate_users, user_classes
 
 __all__ = ["MEMORY_BUDGET", "PairRecommendations", "joined", "recommend_pairs", "recommend_some"]
 
@@ -61,7 +61,8 @@ def recommend_pairs(
     """
     signup = signup_films(neighbourhood)
     firsts = first_indices(neighbourhood, signup, first_movies)
-    search = _Search(neighbourhood, signup, threads, memory_budget)
+    classes = user_classes(neighbourhood, signup, LANES, threads)
+    search = _Search(neighbourhood, signup, classes, threads, memory_budget)
     asked = second_films(firsts, len(signup))
     for group in search.groups(asked, neighbourhood.neighbours):
         answers = search.answers(firsts[group], asked[group])
@@ -101,7 +102,8 @@ def recommend_some(
     asked = np.zeros((len(films), len(films)), dtype=bool)
     low, high = at.reshape(-1, 2).min(axis=1), at.reshape(-1, 2).max(axis=1)
     asked[low, high] = True
-    search = _Search(replace(neighbourhood, parameters=parameters), films.astype(np.int32), threads, memory_budget)
+    neighbourhood = replace(neighbourhood, parameters=parameters)
+    search = _Search(neighbourhood, films.astype(np.int32), separate_users(neighbourhood), threads, memory_budget)
     row_of_pair = np.zeros(asked.shape, dtype=np.int64)
     lists = np.full((int(asked.sum()), count), -1, dtype=np.int32)
     done = 0
@@ -121,14 +123,19 @@ class _Search:
     """What all groups of pairs of some films share: users, film scores and, if they fit the budget, the tiles."""
 
     def __init__(
-        self, neighbourhood: Neighbourhood, films: NDArray[np.int32], threads: int | None, memory_budget: int
+        self,
+        neighbourhood: Neighbourhood,
+        films: NDArray[np.int32],
+        classes: UserClasses,
+        threads: int | None,
+        memory_budget: int,
     ) -> None:
         self.neighbourhood = neighbourhood
         self.threads = thread_count(threads)
         self.budget = memory_budget
         self.films = films
         self.scores = film_scores(neighbourhood, self.films)
-        self.classes = user_classes(neighbourhood, self.films, LANES, self.threads)
+        self.classes = classes
         self.ballots = make_ballots(
             neighbourhood.likes, len(neighbourhood.catalogue.movie_ids), memory_budget // 8, self.threads
         )

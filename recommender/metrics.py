@@ -7,6 +7,8 @@ A *case* is one list made for one held-out user; `relevant` says which places of
 `wanted` how many such films there are. Places that are empty, because fewer films were found, count as misses.
 """
 
+import functools
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -129,7 +131,14 @@ def bootstrap_intervals(
     sums = np.zeros((len(names), values.shape[1]))
     np.add.at(sums, of_user, values)
     counts = np.bincount(of_user).astype(np.float64)
-    weights = np.random.default_rng(seed).multinomial(len(names), np.full(len(names), 1.0 / len(names)), size=draws)
+    weights = _bootstrap_weights(len(names), draws, seed)
     means = (weights @ sums) / (weights @ counts)[:, None]
     low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], axis=0)
     return low, high
+
+
+@functools.lru_cache(maxsize=4)
+def _bootstrap_weights(users: int, draws: int, seed: int) -> Floats:
+    """How often each user is drawn; kept, because an evaluation asks for the same draws again and again."""
+    weights = np.random.default_rng(seed).multinomial(users, np.full(users, 1.0 / users), size=draws)
+    return weights.astype(np.float64)

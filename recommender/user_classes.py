@@ -88,6 +88,15 @@ def user_classes(
     return UserClasses(indptr, class_rows, norms[layout], member_indptr.astype(np.int64), members)
 
 
+def separate_users(neighbourhood: Neighbourhood) -> UserClasses:
+    """Leave the users as they are, each in a class of its own: for few pairs, merging and ordering cost more than they
+    save, and change nothing else.
+    """
+    users, likes = np.flatnonzero(neighbourhood.eligible), neighbourhood.likes
+    indptr, rows = _rows_of(users, likes.indptr, neighbourhood.catalogue.vector_rows[likes.films])
+    return UserClasses(indptr, rows, neighbourhood.norms[users], np.arange(len(users) + 1), users)
+
+
 def _film_labels(catalogue: Catalogue, distinct: NDArray[np.int32]) -> NDArray[np.int64]:
     """Label vector rows such that equal vectors share a label, except for the films in `distinct`."""
     vectors = np.ascontiguousarray(catalogue.vectors)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.annoy_index import build_index, open_index, recommend_pairs_by_index
+from recommender.baselines import item_item
 from recommender.catalogue import Catalogue, make_catalogue
-from recommender.exact import joined, recommend_pairs
+from recommender.exact import joined, recommend_pairs, recommend_some
 from recommender.likes import Likes, likes_from_pairs
 from recommender.live import recommend_list
 from recommender.neighbourhood import Neighbourhood, make_neighbourhood
@@ -22,9 +23,15 @@ def warm_up() -> None:
     """Compile what batch runs use, or load it from disk if that was done before."""
     neighbourhood = _toy()
     joined(recommend_pairs(neighbourhood))
+    pairs = np.array([[0, 1], [0, 2]], dtype=np.int32)
+    recommend_some(neighbourhood, pairs, 3)
+    item_item(neighbourhood.likes, neighbourhood.catalogue, pairs, 3)
+    recommend_list(neighbourhood, neighbourhood.signup_movies()[:2])
     with tempfile.TemporaryDirectory() as folder:
         build_index(Path(folder) / "users.ann", neighbourhood)
-        joined(recommend_pairs_by_index(open_index(Path(folder) / "users.ann").bound_to(neighbourhood)))
+        index = open_index(Path(folder) / "users.ann").bound_to(neighbourhood)
+        joined(recommend_pairs_by_index(index))
+        recommend_list(neighbourhood, neighbourhood.signup_movies()[:2], index=index)
 
 
 def warm_up_serving() -> None:
