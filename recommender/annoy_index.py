@@ -5,10 +5,11 @@ Does not belong here: exact scores and votes (`live`, `ranking`), where model fi
 
 The index holds the users' unit vectors around their mean, in their first principal components, and compares by
 euclidean distance: between unit vectors that is the order of the cosine. Where liking a film of the list earns a bonus,
-users who like most of it are proposed besides (`fans`). What is proposed is re-ranked by exact score: a neighbour can
-be missed, but is never ranked wrongly.
+all who like one are considered besides, and the likeliest of all are proposed (`estimates`). What is proposed is
+re-ranked by exact score: a neighbour can be missed, but is never ranked wrongly.
 """
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from annoy import AnnoyIndex
 from numpy.typing import ArrayLike, NDArray
 
 from recommender.compiled import kernel, run_parallel
+from recommender.estimates import coarse, likeliest
 from recommender.fans import Fans, make_fans
 from recommender.likes import some_users
 from recommender.live import candidate_scores, film_bonuses, reranked
@@ -35,7 +37,7 @@ COMPONENT_SAMPLE = 20_000
 RECALL_AT = 10
 """Neighbours over which recall is measured."""
 
-RECALL_PROFILES = 200
+RECALL_PROFILES = 100
 """Pairs of sign-up films with which recall is measured."""
 
 
@@ -56,12 +58,15 @@ class UserIndex:
         The projected mean user; a unit vector v has the coordinates ``v @ directions - offset``.
     user_ids : int32 array, shape (items,)
         Ascending.
+    points : int16 array, shape (items, components rounded up)
+        Coordinates of the items, rounded (`coarse`).
     """
 
     annoy: Any
     directions: NDArray[np.float32]
     offset: NDArray[np.float32]
     user_ids: NDArray[np.int32]
+    points: NDArray[np.int16]
 
     def bound_to(self, neighbourhood: Neighbourhood) -> "BoundIndex":
         """Prepare the index for likes as they are now.
@@ -75,11 +80,13 @@ class UserIndex:
                 f"{neighbourhood.catalogue.vectors.shape[1]}; retrain the model"
             )
         users = _users_of_items(self.user_ids, neighbourhood)
+        items = np.full(len(neighbourhood.likes.user_ids), -1, dtype=np.int32)
+        items[users[users >= 0]] = np.flatnonzero(users >= 0)
         fans = None
         if neighbourhood.parameters.liked_bonus > 0.0:
             films = len(neighbourhood.catalogue.movie_ids)
-            fans = make_fans(neighbourhood.likes, films, neighbourhood.norms, neighbourhood.eligible)
-        return BoundIndex(self, neighbourhood, users, unknown_users(self.user_ids, neighbourhood), fans)
+            fans = make_fans(neighbourhood.likes, films, np.flatnonzero(neighbourhood.eligible))
+        return BoundIndex(self, neighbourhood, users, items, unknown_users(self.user_ids, neighbourhood), fans)
 
 
 @dataclass(frozen=True)
@@ -92,15 +99,18 @@ class BoundIndex:
     neighbourhood : Neighbourhood
     users : int64 array, shape (items,)
         User index of each item, -1 for users who are gone or not eligible.
+    items : int32 array, shape (users,)
+        Item of each user, -1 for users who are unknown or not eligible.
     unknown : int64 array
         Eligible users the index does not know, ascending.
     fans : Fans or None
-        Who likes each film, if there is a bonus for that: it can bring users near who are far by cosine.
+        Eligible users who like each film, if there is a bonus for that: it can bring users near who are far by cosine.
     """
 
     index: UserIndex
     neighbourhood: Neighbourhood
     users: NDArray[np.int64]
+    items: NDArray[np.int32]
     unknown: NDArray[np.int64]
     fans: Fans | None
 
@@ -115,23 +125,47 @@ class BoundIndex:
             Unit vector.
         wanted : int
         films : int32 array, optional
-            Catalogue positions of the films the profile is made of; with a bonus, as many users again who like them.
+            Catalogue positions of the films the profile is made of: with a bonus, those who like one are considered.
 
         Returns
         -------
-        int64 array, shape (<= 2 wanted + unknown users,)
+        int64 array, shape (about wanted + unknown users,)
             Eligible users, distinct, in no particular order.
         """
-        users = self.near(profile @ self.index.directions - self.index.offset, wanted)
-        return users if films is None else self.with_fans(users, films, wanted)
+        return self.near(profile @ self.index.directions - self.index.offset, wanted, films)
 
-    def with_fans(self, users: NDArray[np.int64], films: NDArray[np.int32], wanted: int) -> NDArray[np.int64]:
-        """Add those who get most in bonuses for these films, if there is a bonus."""
-        if self.fans is None:
-            return users
-        return np.union1d(users, self.fans.proposals(films, film_bonuses(self.neighbourhood, films), wanted))
+    def products(self, films: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Multiply all film vectors with the sum of those of some films.
 
-    def near(self, coordinates: NDArray[np.float32], wanted: int) -> NDArray[np.int64]:
+        Parameters
+        ----------
+        films : int32 array
+            Catalogue positions.
+
+        Returns
+        -------
+        float32 array, shape (films_with_vector,)
+        """
+        catalogue = self.neighbourhood.catalogue
+        row_of_film, products = self._signup_products
+        known = row_of_film[films] >= 0
+        total: NDArray[np.float32] = products[row_of_film[films[known]]].sum(axis=0)
+        others = catalogue.vector_rows[films[~known]]
+        if (others >= 0).any():
+            total += catalogue.vectors @ catalogue.vectors[others[others >= 0]].sum(axis=0)
+        return total
+
+    @functools.cached_property
+    def _signup_products(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        """Products of each sign-up film with all films, since most lists are made of those: 53 MB at full size."""
+        signup, catalogue = signup_films(self.neighbourhood), self.neighbourhood.catalogue
+        row_of_film = np.full(len(catalogue.movie_ids), -1, dtype=np.int32)
+        row_of_film[signup] = np.arange(len(signup))
+        return row_of_film, catalogue.vectors[catalogue.vector_rows[signup]] @ catalogue.vectors.T
+
+    def near(
+        self, coordinates: NDArray[np.floating], wanted: int, films: NDArray[np.int32] | None = None
+    ) -> NDArray[np.int64]:
         """Propose neighbours of a point of the index's space; as `candidates`."""
         if len(self.users) == 0:
             return self.unknown
@@ -140,7 +174,21 @@ class BoundIndex:
         nodes = max(parameters.annoy_search_k, wanted * parameters.annoy_trees)
         items = self.index.annoy.get_nns_by_vector(coordinates, min(wanted, len(self.users)), nodes)
         users = self.users[np.array(items, dtype=np.int64)]
-        return np.concatenate((users[users >= 0], self.unknown))
+        users = users[users >= 0]
+        if films is not None and self.fans is not None:
+            users = likeliest(
+                users,
+                films,
+                film_bonuses(self.neighbourhood, films),
+                self.fans.indptr,
+                self.fans.users,
+                self.items,
+                self.index.points,
+                coarse(coordinates),
+                encode_profile(self.neighbourhood.catalogue, films)[1],
+                wanted,
+            )
+        return np.concatenate((users, self.unknown))
 
 
 def unknown_users(user_ids: NDArray[np.int32], neighbourhood: Neighbourhood) -> NDArray[np.int64]:
@@ -178,7 +226,7 @@ def build_index(path: Path, neighbourhood: Neighbourhood, threads: int | None = 
     Parameters
     ----------
     path : Path
-        File of the index; ``projection.npy``, ``offset.npy`` and ``user_ids.npy`` are written beside it.
+        File of the index; ``projection.npy``, ``offset.npy``, ``user_ids.npy``, ``points.npy`` are written beside it.
     neighbourhood : Neighbourhood
         Its `annoy_*` parameters count.
     threads : int, optional
@@ -205,7 +253,8 @@ def build_index(path: Path, neighbourhood: Neighbourhood, threads: int | None = 
     )
     annoy = AnnoyIndex(directions.shape[1], "euclidean")
     annoy.set_seed(parameters.annoy_seed)
-    for item, point in enumerate(features - offset):
+    features -= offset
+    for item, point in enumerate(features):
         annoy.add_item(item, point)
     if len(users):
         annoy.build(parameters.annoy_trees, n_jobs=1)
@@ -215,6 +264,7 @@ def build_index(path: Path, neighbourhood: Neighbourhood, threads: int | None = 
     np.save(path.with_name("projection.npy"), directions)
     np.save(path.with_name("offset.npy"), offset)
     np.save(path.with_name("user_ids.npy"), kept.user_ids)
+    np.save(path.with_name("points.npy"), coarse(features))
     return {
         "dimensions": directions.shape[1],
         "trees": parameters.annoy_trees,
@@ -245,16 +295,18 @@ def open_index(path: Path) -> UserIndex:
         directions = np.load(path.with_name("projection.npy"), allow_pickle=False)
         offset = np.load(path.with_name("offset.npy"), allow_pickle=False)
         user_ids = np.load(path.with_name("user_ids.npy"), allow_pickle=False)
+        points = np.load(path.with_name("points.npy"), mmap_mode="r", allow_pickle=False)
         annoy = AnnoyIndex(directions.shape[1], "euclidean")
         if len(user_ids):
             annoy.load(str(path))
     except (OSError, ValueError) as error:
         raise IndexFileError(f"the index {path} cannot be opened ({error}); retrain the model") from None
-    if annoy.get_n_items() != len(user_ids):
+    if not annoy.get_n_items() == len(user_ids) == len(points):
         raise IndexFileError(
-            f"{path} holds {annoy.get_n_items()} users, user_ids.npy beside it {len(user_ids)}; retrain the model"
+            f"{path} holds {annoy.get_n_items()} users, user_ids.npy beside it {len(user_ids)}, points.npy "
+            f"{len(points)}; retrain the model"
         )
-    return UserIndex(annoy, directions, offset, user_ids)
+    return UserIndex(annoy, directions, offset, user_ids, np.asarray(points))
 
 
 def measure_recall(
@@ -314,7 +366,7 @@ def _true_neighbours(
         for number, films in enumerate(some):
             if bound.fans is not None:
                 for film, bonus in zip(films, film_bonuses(neighbourhood, films), strict=True):
-                    scores[bound.fans.of(int(film)), number] += bonus
+                    scores[bound.fans.of(film), number] += bonus
         scores = scores[users]
         near = np.argpartition(-scores, min(5 * wanted, len(users)) - 1, axis=0)[: 5 * wanted]
         for number, films in enumerate(some):
@@ -383,7 +435,7 @@ def _one_first_film(
         reached = np.zeros(parameters.max_neighbours + 2, dtype=np.int64)
         for n in range(task, len(seconds), 8):
             summary[n] = _rank_and_vote(
-                bound.with_fans(bound.near(profiles[n], asked), signup[[first, seconds[n]]], asked),
+                bound.near(profiles[n], asked, signup[[first, seconds[n]]]),
                 first,
                 seconds[n],
                 signup,

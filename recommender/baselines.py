@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from recommender.catalogue import Catalogue
 from recommender.compiled import kernel, run_parallel
+from recommender.fans import make_fans
 from recommender.likes import Likes
 
 COUNTERS = 75_000_000
@@ -64,7 +65,7 @@ def item_item(
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     at_once = max(2, COUNTERS // max(len(catalogue.movie_ids), 1))
     groups = 1 if len(np.unique(pairs)) <= at_once else -(-2 * len(pairs) // at_once)
-    liker_indptr, likers = _likers(likes.indptr, likes.films, len(catalogue.movie_ids))
+    fans = make_fans(likes, len(catalogue.movie_ids), np.arange(len(likes.user_ids)))
     for cases in np.array_split(order, groups):
         films = np.unique(pairs[cases])
         row_of_film = np.full(len(catalogue.movie_ids), -1, dtype=np.int64)
@@ -72,8 +73,7 @@ def item_item(
         together = np.zeros((len(films), len(catalogue.movie_ids)), dtype=np.int32)
 
         def count_one(row: int, films=films, together=together) -> None:  # type: ignore[no-untyped-def]
-            own = likers[liker_indptr[films[row]] : liker_indptr[films[row] + 1]]
-            _count_together(likes.indptr, likes.films, own, together[row])
+            _count_together(likes.indptr, likes.films, fans.of(films[row]), together[row])
 
         run_parallel(count_one, range(len(films)), threads)
 
@@ -96,22 +96,6 @@ def _likeliest(together: NDArray[np.int32], pair: NDArray[np.integer], count: in
     filled: NDArray[np.int32] = np.full(count, -1, dtype=np.int32)
     filled[: len(best)] = best
     return filled
-
-
-@kernel
-def _likers(indptr, films, catalogue_size):  # type: ignore[no-untyped-def]
-    """Users who like each film, ascending, as compressed rows."""
-    liker_indptr = np.zeros(catalogue_size + 1, dtype=np.int64)
-    for film in films:
-        liker_indptr[film + 1] += 1
-    liker_indptr = np.cumsum(liker_indptr)
-    likers = np.empty(len(films), dtype=np.int32)
-    filled = liker_indptr.copy()
-    for user in range(len(indptr) - 1):
-        for k in range(indptr[user], indptr[user + 1]):
-            likers[filled[films[k]]] = user
-            filled[films[k]] += 1
-    return liker_indptr, likers
 
 
 @kernel

@@ -62,12 +62,12 @@ class ModelParameters(BaseModel):
     annoy_components: int = Field(
         default=64, ge=2, le=1128, description="Principal components of the user vectors that the index holds."
     )
-    annoy_trees: int = Field(default=24, ge=1, le=1000, description="Trees of the Annoy index.")
+    annoy_trees: int = Field(default=12, ge=1, le=1000, description="Trees of the Annoy index.")
     annoy_candidates: int = Field(
-        default=250, ge=1, le=100_000, description="Users taken from the index and re-ranked exactly."
+        default=150, ge=1, le=100_000, description="Users taken from the index and re-ranked exactly."
     )
     annoy_search_k: int = Field(
-        default=20_000,
+        default=12_000,
         ge=1,
         le=100_000_000,
         description="Nodes of the index inspected per question; never fewer than annoy_candidates x annoy_trees.",

@@ -44,7 +44,7 @@ def test_same_input_same_files_for_any_number_of_threads(tmp_path: Path) -> None
         build_index(folder / "users.ann", neighbourhood, threads)
         found.append(hashes(folder))
     assert found[0] == found[1]
-    assert set(found[0]) == {"users.ann", "projection.npy", "offset.npy", "user_ids.npy"}
+    assert set(found[0]) == {"users.ann", "projection.npy", "offset.npy", "user_ids.npy", "points.npy"}
 
 
 def test_recall_is_measured_and_grows_with_the_search(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_default_index_finds_nearly_all_neighbours(tmp_path: Path) -> None:
     facts = build_index(tmp_path / "users.ann", large_world().neighbourhood())
     assert facts["recall"] >= 0.95
     assert facts["items"] == large_world().neighbourhood().eligible.sum()
-    assert (facts["dimensions"], facts["trees"], facts["seed"]) == (40, 24, 42)
+    assert (facts["dimensions"], facts["trees"], facts["seed"]) == (40, 12, 42)
 
 
 def test_an_index_that_looks_everywhere_gives_the_exact_table(tmp_path: Path) -> None:
