@@ -20,7 +20,7 @@ from recommender.parameters import make_parameters
 
 
 def warm_up() -> None:
-    """Compile what batch runs use, or load it from disk if that was done before."""
+    """Compile what runs use, or load it from disk if that was done before; their checks ask releases as a server does."""
     neighbourhood = _toy()
     joined(recommend_pairs(neighbourhood))
     pairs = np.array([[0, 1], [0, 2]], dtype=np.int32)
@@ -32,6 +32,7 @@ def warm_up() -> None:
         index = open_index(Path(folder) / "users.ann").bound_to(neighbourhood)
         joined(recommend_pairs_by_index(index))
         recommend_list(neighbourhood, neighbourhood.signup_movies()[:2], index=index)
+    warm_up_serving()
 
 
 def warm_up_serving() -> None:
