@@ -20,7 +20,7 @@ from recommender.parameters import make_parameters
 
 
 def warm_up() -> None:
-    """Compile what runs use, or load it from disk if that was done before; their checks ask releases as a server does."""
+    """Compile what runs use, or load it from disk if that was done before; checks ask releases as a server does."""
     neighbourhood = _toy()
     joined(recommend_pairs(neighbourhood))
     pairs = np.array([[0, 1], [0, 2]], dtype=np.int32)
