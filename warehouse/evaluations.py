@@ -19,7 +19,7 @@ from warehouse.versions import code_version, digest, set_table_version, table_no
 
 TABLE = "model.evaluation"
 
-NIGHTLY = 4_000_000
+NIGHTLY = 2_500_000
 """Likes at most that every retrain measures on; from larger data it takes some users, always the same."""
 
 WITHOUT_EFFECT = {"engine", "per_pair", "genome_source"}
