@@ -48,8 +48,8 @@ class ModelParameters(BaseModel):
         default=0,
         ge=0,
         le=10_000,
-        description="Nearest users whose likes vote; 0: the square root of the number of users who can be neighbours, "
-        "at least 10, at most max_neighbours.",
+        description="Nearest users whose likes vote; 0: one and a half times the square root of the number of users "
+        "who can be neighbours, at least 10, at most max_neighbours.",
     )
     neighbour_step: int = Field(
         default=10, ge=1, le=10_000, description="Neighbours added at a time while fewer than per_pair films are found."
@@ -86,8 +86,8 @@ class ModelParameters(BaseModel):
     def neighbours_among(self, users: int) -> int:
         """Say how many neighbours vote where so many users can be neighbours.
 
-        The square root is the usual rule of thumb for nearest neighbours (Duda, Hart & Stork 2001, 4.5): with more
-        users the poll grows, and its voters are still nearer.
+        Growing with the square root is the usual rule of thumb for nearest neighbours (Duda, Hart & Stork 2001, 4.5):
+        with more users the poll grows, and its voters are still nearer. The factor comes from the evaluation.
 
         Parameters
         ----------
@@ -98,7 +98,7 @@ class ModelParameters(BaseModel):
         -------
         int
         """
-        return self.neighbours or min(max(10, round(math.sqrt(users))), self.max_neighbours)
+        return self.neighbours or min(max(10, round(1.5 * math.sqrt(users))), self.max_neighbours)
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -14,7 +14,6 @@ from recommender.catalogue import Catalogue
 from recommender.compiled import even_ranges, kernel, run_parallel
 from recommender.likes import Likes
 
-
 BLOCK = 122_880
 """Users encoded at a time: a row group of DuckDB, to which whole ones are appended in three quarters of the time."""
 

@@ -149,7 +149,7 @@ class BruteForce:
     def recommend_with_count(self, profile: Sequence[int]) -> tuple[Ranked, int]:
         """The recommendations, and how many neighbours voted."""
         most = min(int(self.parameters["max_neighbours"]), len(self.users))
-        root = (1 + math.isqrt(4 * len(self.users))) // 2  # the square root, rounded
+        root = (1 + math.isqrt(9 * len(self.users))) // 2  # one and a half times the square root, rounded
         wanted = min(int(self.parameters["neighbours"]) or max(10, root), most)
         while True:
             votes = Counter(film for user in self.nearest(profile, wanted) for film in self.liked[user])
