@@ -132,6 +132,8 @@ def _print_run(home: Home, report: dict[str, Any]) -> None:
         names = ", ".join(report["failed_checks"]) or "none"
         staged = f"{report['release']} did not go live" if report["release"] else "no release was staged"
         _notify(f"rejected: {staged}. Failed checks: {names}")
+        if report["report"]:
+            _notify(f"report: {report['report']}")
         live = live_release(home)
         _notify(f"still live: {live}" if live else "nothing is live")
         return
@@ -203,7 +205,7 @@ def ingest(
 
 @app.command()
 def releases(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """List releases, newest first: state, age, size, who put it there and why."""
+    """List releases, newest first: state, age, size, who put it there and why; and the report of each."""
     entries = list_releases(_home(context))
     if as_json:
         _print_json({"releases": entries})
@@ -218,6 +220,8 @@ def releases(context: typer.Context, as_json: JsonFlag = False) -> None:
             f"{entry['bytes'] / 1e6:9.1f} MB  {entry['source']} ({entry['genome_source']})  "
             f"{last['event']} by {last['who']}: {last['why']}"
         )
+        if entry["report"]:
+            print(f"    report: {entry['report']}")
 
 
 @app.command(name="promote")

@@ -63,7 +63,19 @@ def examine(home: Home, say: Callable[[str], None] | None = None) -> list[Findin
     if not home.root.is_dir():
         return [Finding("home", "wrong", f"{home.root} does not exist", "make a first release: marquee run")]
     found: list[Finding] = []
-    for part in (_folders, _libraries, _free_disk, _links, _releases, _packs, _models, _sources, _landing, _leftovers):
+    for part in (
+        _folders,
+        _libraries,
+        _free_disk,
+        _links,
+        _releases,
+        _packs,
+        _reports,
+        _models,
+        _sources,
+        _landing,
+        _leftovers,
+    ):
         if say is not None:
             say(f"examining {part.__name__.strip('_').replace('_', ' ')}")
         found += part(home)
@@ -151,8 +163,8 @@ def _promote_another(registry: Mapping[str, Any], home: Home) -> str:
 
 def _mend_release(release: str, home: Home) -> str:
     if live_release(home) != release:
-        return f"move {release}.duckdb and {release}.pack out of {home.published}"
-    return f"marquee rollback, then move {release}.duckdb and {release}.pack out of {home.published}; marquee refresh"
+        return f"move {release}.* out of {home.published}"
+    return f"marquee rollback, then move {release}.* out of {home.published}; marquee refresh"
 
 
 def _releases(home: Home) -> Iterator[Finding]:
@@ -206,6 +218,16 @@ def _packs(home: Home) -> Iterator[Finding]:
         if not home.pack_folder(release).is_dir():
             yield Finding("packs", "wrong", f"{release}.pack is missing", _mend_release(release, home))
     yield Finding("packs", "ok", f"{len(folders)} examined")
+
+
+def _reports(home: Home) -> Iterator[Finding]:
+    reports = sorted(home.published.glob("*Z-*.report.html"))
+    for report in reports:
+        if not home.release_file(report.name.removesuffix(".report.html")).exists() and not is_held(home.writer_lock):
+            yield Finding(
+                "reports", "warning", f"{report.name} belongs to no release that is there", f"delete {report}"
+            )
+    yield Finding("reports", "ok", f"{len(reports)} are there")
 
 
 def _models(home: Home) -> Iterator[Finding]:

@@ -54,6 +54,14 @@ def test_damage_is_found_with_its_remedy(small_home: Path, subject: str) -> None
     assert all(finding["remedy"] for finding in wrong)
 
 
+def test_a_report_of_no_release_is_named(small_home: Path) -> None:
+    report = next((small_home / "published").glob("*.report.html"))
+    report.rename(report.with_name(f"20200101T000000Z-00000000{''.join(report.suffixes[-2:])}"))
+    warned = [item for item in marquee_json(small_home, "doctor")["findings"] if item["state"] == "warning"]
+    assert [item["subject"] for item in warned] == ["reports"]
+    assert "20200101T000000Z-00000000.report.html" in warned[0]["remedy"]
+
+
 def test_a_home_that_is_not_there(tmp_path: Path) -> None:
     assert "marquee run" in marquee(tmp_path / "none", "doctor", expect=1).stdout
 
