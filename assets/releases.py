@@ -20,7 +20,7 @@ from recommender.parameters import ModelParameters
 from warehouse.check_results import CheckResult, recorded_results
 from warehouse.database import Warehouse
 from warehouse.files import write_text
-from warehouse.published import example_pairs, open_release
+from warehouse.published import example_pairs, open_release, row_counts
 from warehouse.raw_tables import input_files
 from warehouse.releases import (
     StagedRelease,
@@ -36,6 +36,10 @@ from warehouse.releases import (
 )
 
 STAGED = dg.AssetKey(["published", "staged_release"])
+
+
+PLOTTED_CHECKS = ("overlap_jaccard", "pairs_changed", "catalogue_coverage", "popular_share")
+"""Checks whose values are repeated among the numbers that the UI plots over time."""
 
 
 class RetentionConfig(dg.Config):
@@ -73,6 +77,7 @@ def staged_release(
     with open_release(warehouse.home, staged.release) as con:
         preview = markdown_table(con, "SELECT check_name, passed, value, description FROM checks", rows=100)
         facts = markdown_table(con, "SELECT * EXCLUDE (parameters, row_counts) FROM release")
+        rows = row_counts(con)
     path = warehouse.home.release_file(staged.release)
     metadata = {
         "release": staged.release,
@@ -80,8 +85,13 @@ def staged_release(
         "report": dg.MetadataValue.path(str(report)),
         "report_seconds": report_seconds,
         "megabytes": round(path.stat().st_size / 1e6, 3),
+        "dagster/row_count": sum(rows.values()),
+        **{f"rows_{table}": rows[table] for table in ("ratings", "pair_recommendations")},
         "checks": preview,
         "checks_seconds": seconds_of(staged.results),
+        "checks_forbidding": len(staged.failed),
+        "checks_warning": sum(not outcome.passed and not outcome.blocks for outcome in staged.results),
+        **{outcome.check_name: outcome.value for outcome in staged.results if outcome.check_name in PLOTTED_CHECKS},
         "lineage": facts,
     }
     found = result(watch, metadata, version=staged.release, changed=not staged.reused)
@@ -145,6 +155,7 @@ def live_release_asset(
         metadata = {
             "release": live,
             "file": dg.MetadataValue.path(str(warehouse.home.current)),
+            "dagster/row_count": sum(row_counts(con).values()),
             "examples": dg.MetadataValue.json(example_pairs(con)),
         }
     return result(watch, metadata, version=live, changed=promoted)
@@ -180,6 +191,8 @@ def retired_releases(
     metadata = {
         "releases": gone.releases,
         "models": gone.models,
+        "releases_deleted": len(gone.releases),
+        "models_deleted": len(gone.models),
         "megabytes_freed": round(gone.bytes / 1e6, 3),
         "kept": config.keep,
     }

@@ -4,6 +4,7 @@ Belongs here: finding and opening a release, and the few questions the command l
 the HTTP service's state (`serving`) or anything that writes.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,6 +51,12 @@ def open_release(home: Home, release: str | None = None) -> Iterator[duckdb.Duck
         yield con
     finally:
         con.close()
+
+
+def row_counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Rows by table, as written on the release."""
+    row = con.execute("SELECT row_counts FROM release").fetchone()
+    return {} if row is None else dict(json.loads(row[0]))
 
 
 def example_pairs(con: duckdb.DuckDBPyConnection, count: int = 3, films: int = 3) -> list[dict[str, Any]]:
