@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from warehouse.files import TEMPORARY, file_sha256
 from warehouse.home import Home
 from warehouse.landing import REFUSED
-from warehouse.manifests import ManifestError, read_manifest
+from warehouse.manifests import ManifestError, Output, read_manifest
 from warehouse.releases import STAGING_NOTE, list_releases, live_release
 from warehouse.writer_lock import is_held
 
@@ -240,6 +240,7 @@ def _models(home: Home) -> Iterator[Finding]:
 
 def _sources(home: Home) -> Iterator[Finding]:
     folders = sorted(path for path in home.sources.glob("[0-9a-f]*") if path.is_dir())
+    unverifiable = []
     for folder in folders:
         remedy = f"move {folder} away, then import it again: marquee run --source ... or marquee ingest FILE"
         try:
@@ -248,15 +249,26 @@ def _sources(home: Home) -> Iterator[Finding]:
             yield Finding("sources", "wrong", str(error), remedy)
             continue
         for name, output in manifest.tables.items():
-            try:
-                rows = pyarrow.parquet.ParquetFile(manifest.table(name)).metadata.num_rows
-            except (OSError, pyarrow.ArrowException) as error:
-                yield Finding("sources", "wrong", f"{manifest.table(name)} cannot be read ({error})", remedy)
-                continue
-            if rows != output.rows:
-                text = f"{manifest.table(name)} has {rows} rows, its manifest says {output.rows}"
-                yield Finding("sources", "wrong", text, remedy)
-    yield Finding("sources", "ok", f"{len(folders)} examined (sizes and rows; a manifest's sha256 is of the input)")
+            problem = _table_problem(manifest.table(name), output)
+            if problem is not None:
+                yield Finding("sources", "wrong", problem, remedy)
+        if any(output.sha256 is None for output in manifest.tables.values()):
+            unverifiable.append(folder.name)
+    text = f"{len(folders)} examined, size, rows and sha256 of every table"
+    if unverifiable:
+        text += f"; unverifiable beyond size and rows, because older than recorded sha256: {', '.join(unverifiable)}"
+    yield Finding("sources", "ok", text)
+
+
+def _table_problem(path: Path, output: Output) -> str | None:
+    """What is wrong with a Parquet file of an import, if anything."""
+    if output.sha256 is not None:
+        return None if file_sha256(path) == output.sha256 else f"{path} is damaged (its sha256 differs)"
+    try:
+        rows = pyarrow.parquet.ParquetFile(path).metadata.num_rows
+    except (OSError, pyarrow.ArrowException) as error:
+        return f"{path} cannot be read ({error})"
+    return None if rows == output.rows else f"{path} has {rows} rows, its manifest says {output.rows}"
 
 
 def _landing(home: Home) -> Iterator[Finding]:

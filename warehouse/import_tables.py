@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from warehouse.csv_rows import CsvFile, Staged
+from warehouse.files import file_sha256
 from warehouse.logs import say
 from warehouse.manifests import ImportedFile, IncompleteFilms, Output
 from warehouse.parquet_rows import ParquetRatings
@@ -137,7 +138,7 @@ class Work:
         path = self.folder / f"{table}.parquet"
         self.con.execute(f"COPY ({query}) TO {sql_text(str(path))} (FORMAT parquet)")
         rows = self.value(f"SELECT count(*) FROM read_parquet({sql_text(str(path))})")
-        self.tables[table] = Output(rows, path.stat().st_size)
+        self.tables[table] = Output(rows, path.stat().st_size, file_sha256(path))
         return rows
 
 
