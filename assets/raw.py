@@ -5,7 +5,7 @@ Two ways in: a whole source (`source_files` and the tables loaded with it, in on
 made anew alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from warehouse.database import Warehouse
 from warehouse.faults import step
 from warehouse.imports import import_ratings_file, import_source
 from warehouse.landing import Signature, is_settled, landed_files, put_away, refuse, signature
-from warehouse.manifests import SourceManifest, read_manifest
+from warehouse.manifests import ImportedFile, SourceManifest, read_manifest
 from warehouse.raw_tables import (
     add_rating_file,
     current_source,
@@ -118,9 +118,15 @@ def source_tables(
     for table, preview in SOURCE_PREVIEWS.items():
         metadata = table_metadata(warehouse.con, f"raw.{table}", preview)
         if table == "source_files":
-            metadata |= {"origin": manifest.origin, "fingerprint": manifest.fingerprint}
+            metadata |= {"origin": manifest.origin, "fingerprint": manifest.fingerprint} | _fates(manifest.files)
         found = result(watch, metadata, version=table_version(warehouse.con, f"raw.{table}"), changed=changed)
         yield found._replace(asset_key=dg.AssetKey(["raw", table]))
+
+
+def _fates(files: Iterable[ImportedFile]) -> dict[str, int]:
+    """How many rows of input files were taken in and turned away."""
+    files = list(files)
+    return {"accepted": sum(file.accepted for file in files), "rejected": sum(file.rejected for file in files)}
 
 
 def _imported(config: SourceConfig, warehouse: Warehouse) -> SourceManifest:
@@ -197,6 +203,8 @@ def rating_files(
     metadata = table_metadata(
         warehouse.con, "raw.rating_files", "FROM raw.rating_files ORDER BY ingested_at DESC LIMIT 8"
     )
+    metadata |= _fates(file for _, _, manifest in imported for file in manifest.files)
+    metadata |= {"files_taken_in": len(taken), "files_refused": len(refused)}
     metadata |= {"files": taken, "refused": refused, "months": [month.isoformat() for month in sorted(changed)]}
     return result(watch, metadata, version=table_version(warehouse.con, "raw.rating_files"), changed=bool(changed))
 

@@ -1,11 +1,15 @@
 """The published group: write, audit, publish. A release is staged with its checks, goes live, and retires."""
 
+import time
+from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 import dagster as dg
 from pydantic import Field
 
 from assets.common import OWNERS, Stopwatch, markdown_table, result
+from assets.release_report import render_report
 from checks.assets import check_result
 from checks.data import Context
 from checks.judge import seconds_of
@@ -13,11 +17,16 @@ from checks.release import ASSET, RELEASE_CHECKS, REQUIRED_CHECKS, audit_release
 from checks.settings import CheckSettings
 from checks.suite import results_of
 from recommender.parameters import ModelParameters
+from warehouse.check_results import CheckResult, recorded_results
 from warehouse.database import Warehouse
-from warehouse.published import example_pairs, open_release
+from warehouse.files import write_text
+from warehouse.published import example_pairs, open_release, row_counts
+from warehouse.raw_tables import input_files
 from warehouse.releases import (
+    StagedRelease,
     acting_user,
     describe_next,
+    list_releases,
     live_release,
     promote,
     retire,
@@ -27,6 +36,10 @@ from warehouse.releases import (
 )
 
 STAGED = dg.AssetKey(["published", "staged_release"])
+
+
+PLOTTED_CHECKS = ("overlap_jaccard", "pairs_changed", "catalogue_coverage", "popular_share")
+"""Checks whose values are repeated among the numbers that the UI plots over time."""
 
 
 class RetentionConfig(dg.Config):
@@ -60,20 +73,50 @@ def staged_release(
     tables = results_of(Context(warehouse, parameters, check_settings))
     audit = partial(audit_release, home=warehouse.home, settings=check_settings, tables=tables)
     staged = stage_release(warehouse, parameters, audit, REQUIRED_CHECKS)
+    report, report_seconds = _write_report(warehouse, staged)
     with open_release(warehouse.home, staged.release) as con:
         preview = markdown_table(con, "SELECT check_name, passed, value, description FROM checks", rows=100)
         facts = markdown_table(con, "SELECT * EXCLUDE (parameters, row_counts) FROM release")
+        rows = row_counts(con)
     path = warehouse.home.release_file(staged.release)
     metadata = {
         "release": staged.release,
         "file": dg.MetadataValue.path(str(path)),
+        "report": dg.MetadataValue.path(str(report)),
+        "report_seconds": report_seconds,
         "megabytes": round(path.stat().st_size / 1e6, 3),
+        "dagster/row_count": sum(rows.values()),
+        **{f"rows_{table}": rows[table] for table in ("ratings", "pair_recommendations")},
         "checks": preview,
         "checks_seconds": seconds_of(staged.results),
+        "checks_forbidding": len(staged.failed),
+        "checks_warning": sum(not outcome.passed and not outcome.blocks for outcome in staged.results),
+        **{outcome.check_name: outcome.value for outcome in staged.results if outcome.check_name in PLOTTED_CHECKS},
         "lineage": facts,
     }
     found = result(watch, metadata, version=staged.release, changed=not staged.reused)
     return found._replace(check_results=[check_result(outcome) for outcome in staged.results if outcome.asset == ASSET])
+
+
+def _write_report(warehouse: Warehouse, staged: StagedRelease) -> tuple[Path, float]:
+    """Write the report of a release, unless it has one; also after a writer died before it came to that."""
+    started = time.perf_counter()
+    path = warehouse.home.report_file(staged.release)
+    if not path.exists():
+        entries = {entry["release"]: entry for entry in list_releases(warehouse.home)}
+        live = entries.get(_compared_with(staged.results))
+        live_results = recorded_results(warehouse.con, live["release"]) if live else []
+        with open_release(warehouse.home, staged.release) as con:
+            text = render_report(
+                con, entries[staged.release], staged.results, input_files(warehouse.con), live, live_results
+            )
+        write_text(path, text)
+    return path, round(time.perf_counter() - started, 3)
+
+
+def _compared_with(results: Sequence[CheckResult]) -> str:
+    """The release that was live when the checks ran, as they recorded it; empty if none was."""
+    return next((str(found.details["against"]) for found in results if "against" in found.details), "")
 
 
 @dg.asset(
@@ -112,6 +155,7 @@ def live_release_asset(
         metadata = {
             "release": live,
             "file": dg.MetadataValue.path(str(warehouse.home.current)),
+            "dagster/row_count": sum(row_counts(con).values()),
             "examples": dg.MetadataValue.json(example_pairs(con)),
         }
     return result(watch, metadata, version=live, changed=promoted)
@@ -147,6 +191,8 @@ def retired_releases(
     metadata = {
         "releases": gone.releases,
         "models": gone.models,
+        "releases_deleted": len(gone.releases),
+        "models_deleted": len(gone.models),
         "megabytes_freed": round(gone.bytes / 1e6, 3),
         "kept": config.keep,
     }

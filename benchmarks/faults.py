@@ -185,7 +185,10 @@ class Platform:
         names = {path.name for folder in (self.home.published, self.home.models) for path in folder.iterdir()}
         found += [f"{name} was left behind" for name in names if name.startswith(TEMPORARY) or name == STAGING_NOTE]
         known = {entry["release"]: entry["state"] for entry in list_releases(self.home)}
-        there = {name.split(".")[0] for name in names if name.endswith((".duckdb", ".pack"))} - {"current", ""}
+        there = {name.split(".")[0] for name in names if name.endswith((".duckdb", ".pack", ".report.html"))} - {
+            "current",
+            "",
+        }
         found += [f"{name} is not registered" for name in there - set(known)]
         for release in there & set(known):
             whole = self.home.release_file(release).exists() and self.home.pack_folder(release).exists()

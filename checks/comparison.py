@@ -67,7 +67,8 @@ COMPARED = f"""
         LEFT JOIN shared USING (movie_a, movie_b)
         JOIN ideal ON ideal.n = greatest(o.n, t.n)
     )
-    SELECT count(*), avg(jaccard), quantile_cont(jaccard, 0.05), avg(rbo), quantile_cont(rbo, 0.05), avg(changed::INT)
+    SELECT count(*), avg(jaccard), quantile_cont(jaccard, 0.05), avg(rbo), quantile_cont(rbo, 0.05), avg(changed::INT),
+        histogram(least(floor(10 * jaccard), 9)::INT)
     FROM pairs
 """
 
@@ -78,11 +79,19 @@ def overlaps(staged: Staged) -> list[CheckResult]:
     if staged.live is None:
         return [staged.judge(name, float(name != "pairs_changed"), "nothing is live to compare with") for name in names]
     longest = max(staged.parameters.per_pair, staged.live["parameters"]["per_pair"])
-    pairs, jaccard, jaccard_low, rbo, rbo_low, changed = one_row(staged.con, COMPARED, {"weights": _weights(longest)})
+    pairs, jaccard, jaccard_low, rbo, rbo_low, changed, tenths = one_row(
+        staged.con, COMPARED, {"weights": _weights(longest)}
+    )
     live = staged.live["release"]
     if not pairs:
         return [
-            staged.judge(name, float(name == "pairs_changed"), f"no pair is in {live} as well", want="at least")
+            staged.judge(
+                name,
+                float(name == "pairs_changed"),
+                f"no pair is in {live} as well",
+                want="at least",
+                details={"against": live},
+            )
             for name in names
         ]
     settings, asked = staged.settings, "" if staged.same_recipe else " (source or parameters are others)"
@@ -95,11 +104,11 @@ def overlaps(staged: Staged) -> list[CheckResult]:
             error=settings.overlap_error,
             want="at least",
             blocks=staged.same_recipe,
-            details={"percentile_5": low, "pairs": pairs},
+            details={"against": live, "percentile_5": low, "pairs": pairs} | more,
         )
-        for name, meaning, mean, low in (
-            (names[0], "overlap (Jaccard)", jaccard, jaccard_low),
-            (names[1], "rank-biased overlap", rbo, rbo_low),
+        for name, meaning, mean, low, more in (
+            (names[0], "overlap (Jaccard)", jaccard, jaccard_low, {"tenths": [tenths.get(n, 0) for n in range(10)]}),
+            (names[1], "rank-biased overlap", rbo, rbo_low, {}),
         )
     ]
     text = f"{changed:.1%} of {pairs:,} pairs have another list than in {live}{asked}"

@@ -190,13 +190,15 @@ def ratings_as_fingerprinted(staged: Staged) -> CheckResult:
     """The ratings are those the release names by their fingerprint, row for row: none lost, none changed."""
     query = sql("month_fingerprints").replace("raw.ratings", "ratings")
     span = {"first": FIRST_MONTH, "after": LAST_MONTH}
-    months = staged.con.execute(f"SELECT month, fingerprint FROM ({query}) ORDER BY month", span).fetchall()
-    found, named = fingerprint_of_months(months), staged.row["ratings_fingerprint"]
+    months = staged.con.execute(f"SELECT month, ratings, fingerprint FROM ({query}) ORDER BY month", span).fetchall()
+    found = fingerprint_of_months([(month, mark) for month, _, mark in months])
+    named = staged.row["ratings_fingerprint"]
     return staged.judge(
         "ratings_as_fingerprinted",
         float(found != named),
         f"the ratings have the fingerprint {found}; the release names {named}",
         error=0,
+        details={"months": {f"{month:%Y-%m}": count for month, count, _ in months}},
     )
 
 

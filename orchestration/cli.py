@@ -6,7 +6,7 @@ the reason. 2: wrong usage.
 """
 
 import json
-import sys
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +25,7 @@ from warehouse.challenger import challenge, withdraw
 from warehouse.database import Warehouse, open_warehouse
 from warehouse.doctor import examine
 from warehouse.home import Home
+from warehouse.logs import LogFormError, as_json, say
 from warehouse.published import compare_releases, example_pairs, open_release
 from warehouse.releases import acting_user, list_releases, live_release, promote, repair, retire, rollback
 from warehouse.writer_lock import WriterBusyError
@@ -56,6 +57,10 @@ def _main(
         Path | None, typer.Option(help="Folder of the installation; default: MARQUEE_HOME, else ./var.")
     ] = None,
 ) -> None:
+    try:
+        as_json()
+    except LogFormError as error:
+        raise typer.BadParameter(str(error)) from None
     context.obj = _State(Home.find(home))
 
 
@@ -70,31 +75,27 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except ParameterError as error:
-        print(f"marquee: {error}", file=sys.stderr)
+        say(f"marquee: {error}", logging.ERROR)
         raise typer.Exit(2) from None
     except (ValueError, OSError, WriterBusyError, duckdb.Error) as error:
-        print(f"marquee: {error}", file=sys.stderr)
+        say(f"marquee: {error}", logging.ERROR)
         raise typer.Exit(1) from None
     except DBAPIError as error:  # Dagster's records: a full disk, a lost database
-        print(f"marquee: Dagster's records cannot be written: {error.orig}", file=sys.stderr)
+        say(f"marquee: Dagster's records cannot be written: {error.orig}", logging.ERROR)
         raise typer.Exit(1) from None
 
 
 @contextmanager
 def _writing(home: Home, purpose: str) -> Iterator[Warehouse]:
     """Open the warehouse and mend what a writer that died left behind, as every run does."""
-    with open_warehouse(home, purpose, notify=_notify) as warehouse:
+    with open_warehouse(home, purpose, notify=say) as warehouse:
         for line in repair(warehouse):
-            _notify(f"repaired: {line}")
+            say(f"repaired: {line}")
         yield warehouse
 
 
 def _print_json(value: Any) -> None:
     print(json.dumps(value, default=str))
-
-
-def _notify(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 @app.command()
@@ -127,13 +128,15 @@ def run(
 def _print_run(home: Home, report: dict[str, Any]) -> None:
     """Say what came of a run, show a taste of it, and what to try next."""
     for error in report["errors"]:
-        _notify(f"marquee: {error}")
+        say(f"marquee: {error}", logging.ERROR)
     if report["state"] == "rejected":
         names = ", ".join(report["failed_checks"]) or "none"
         staged = f"{report['release']} did not go live" if report["release"] else "no release was staged"
-        _notify(f"rejected: {staged}. Failed checks: {names}")
+        say(f"rejected: {staged}. Failed checks: {names}", logging.ERROR)
+        if report["report"]:
+            say(f"report: {report['report']}")
         live = live_release(home)
-        _notify(f"still live: {live}" if live else "nothing is live")
+        say(f"still live: {live}" if live else "nothing is live")
         return
     word = "is live" if report["state"] == "live" else "was live already: nothing has changed"
     print(f"\nRelease {report['release']} {word} ({report['seconds']['total']:.1f} s).")
@@ -196,14 +199,14 @@ def ingest(
                 state = "known already, nothing to do" if file["known"] else f"{file['accepted']:,} ratings taken in"
                 print(f"{file['file']}: {state}, {file['rejected']:,} rows turned away")
             for error in report["errors"]:
-                _notify(f"marquee: {error}")
+                say(f"marquee: {error}", logging.ERROR)
     if report["errors"]:
         raise typer.Exit(1)
 
 
 @app.command()
 def releases(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """List releases, newest first: state, age, size, who put it there and why."""
+    """List releases, newest first: state, age, size, who put it there and why; and the report of each."""
     entries = list_releases(_home(context))
     if as_json:
         _print_json({"releases": entries})
@@ -218,6 +221,8 @@ def releases(context: typer.Context, as_json: JsonFlag = False) -> None:
             f"{entry['bytes'] / 1e6:9.1f} MB  {entry['source']} ({entry['genome_source']})  "
             f"{last['event']} by {last['who']}: {last['why']}"
         )
+        if entry["report"]:
+            print(f"    report: {entry['report']}")
 
 
 @app.command(name="promote")
@@ -312,7 +317,7 @@ def evaluate(
     from orchestration.evaluating import evaluate_home, printed
 
     with _refusals():
-        report = evaluate_home(_home(context), make_parameters(preset, settings), search=search, notify=_notify)
+        report = evaluate_home(_home(context), make_parameters(preset, settings), search=search, notify=say)
     if as_json:
         _print_json(report)
     else:
@@ -376,7 +381,7 @@ def status(context: typer.Context, as_json: JsonFlag = False) -> None:
 def doctor(context: typer.Context, as_json: JsonFlag = False) -> None:
     """Verify files against their sha256, links, registry, libraries and free disk; say how to mend what is wrong."""
     with _refusals():
-        findings = examine(_home(context), _notify)
+        findings = examine(_home(context), say)
     wrong = [finding for finding in findings if finding.state == "wrong"]
     if as_json:
         _print_json({"healthy": not wrong, "findings": [vars(finding) for finding in findings]})

@@ -12,6 +12,7 @@ from assets import evaluation, model, raw, recommendations, releases, requests
 from checks.assets import make_asset_checks
 from orchestration.freshness import with_freshness
 from orchestration.jobs import JOBS
+from orchestration.logs import write_runs_as_json
 from orchestration.progress import progress_logger
 from orchestration.resources import CheckSettingsResource, ParametersResource, WarehouseResource
 from orchestration.schedules import SCHEDULES
@@ -53,4 +54,5 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     )
 
 
+write_runs_as_json()
 defs = build_defs()

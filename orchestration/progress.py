@@ -9,6 +9,9 @@ from typing import ClassVar
 
 import dagster as dg
 
+from orchestration.logs import RunJsonLines
+from warehouse.logs import as_json
+
 
 class _OneLine(logging.Handler):
     """Prints the few events a person waiting for a run wants to see."""
@@ -48,7 +51,11 @@ class _OneLine(logging.Handler):
 
 @dg.logger({}, description="One line per asset on stderr.")
 def progress_logger(context: dg.InitLoggerContext) -> logging.Logger:
-    """Make the logger of a run."""
-    logger = logging.Logger("marquee", level=logging.DEBUG)
-    logger.addHandler(_OneLine())
+    """Make the logger of a run: every record where JSON is wanted, else the lines for people."""
+    logger = logging.Logger("dagster", level=logging.DEBUG)
+    handler: logging.Handler = _OneLine()
+    if as_json():
+        handler = logging.StreamHandler()
+        handler.setFormatter(RunJsonLines())
+    logger.addHandler(handler)
     return logger

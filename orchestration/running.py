@@ -32,8 +32,9 @@ def full_run(home: Home, source: str | None, replace_source: bool, parameters: M
     Returns
     -------
     dict
-        ``release``, ``model_version``, ``state`` (live, unchanged, rejected), ``database``, ``failed_checks``,
-        ``warnings``, ``errors``, ``runs`` (ids), ``seconds`` (total and by stage), ``stages`` (time, memory, rows),
+        ``release``, ``model_version``, ``state`` (live, unchanged, rejected), ``database``, ``report`` (path of its
+        page), ``failed_checks``, ``warnings``, ``errors``, ``runs`` (ids), ``seconds`` (total and by stage), ``stages``
+        (time, memory, rows),
         ``checks_seconds`` (of all checks of the release and its tables, those recorded by earlier runs included).
     """
     started = time.perf_counter()
@@ -89,6 +90,7 @@ def _report(home: Home, outcomes: list[Outcome], started: float) -> dict[str, An
         "model_version": metadata.get("model/annoy_indexes", {}).get("model_version"),
         "state": "rejected" if not success else "unchanged" if unchanged else "live",
         "database": str(home.release_file(release)) if release else None,
+        "report": metadata.get("published/staged_release", {}).get("report"),
         "checks_seconds": metadata.get("published/staged_release", {}).get("checks_seconds"),
         "failed_checks": _distinct(name for outcome in outcomes for name in outcome.failed_checks),
         "warnings": _distinct(name for outcome in outcomes for name in outcome.warnings),

@@ -1,7 +1,8 @@
 """The landing sensor: takes in files that are dropped into the home's folder `landing`, once they are complete.
 
 Belongs here: when a file is ready and when to try again. Taking it in and moving it away is the asset raw/rating_files.
-On by default: dropping a file into the folder is the request, and an empty folder costs nothing.
+On by default: dropping a file into the folder is the request, and an empty folder costs nothing. Each tick also closes
+runs whose process died, which would hold the place of the one run that the queue lets through.
 
 A file is ready when its inode, size and time of change are the same at two ticks. The cursor holds what the last tick
 saw and how often the present set of files was tried: should a run fail with the files still there, the next try comes
@@ -16,7 +17,7 @@ import dagster as dg
 
 from orchestration import alerts
 from orchestration.jobs import ingest_ratings
-from orchestration.turns import run_in_the_way
+from orchestration.turns import close_abandoned, run_in_the_way
 from warehouse.home import Home
 from warehouse.landing import batch_key, landed_files, signature
 
@@ -40,6 +41,7 @@ def _seen(home: Home) -> dict[str, list[int]]:
 def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Request one run for all complete files, unless a run is in the way or a failed one was just now."""
     home = Home.find()
+    close_abandoned(context.instance, home)
     cursor: dict[str, Any] = json.loads(context.cursor or "{}")
     seen = _seen(home)
     before = cursor.get("seen", {})

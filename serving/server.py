@@ -17,19 +17,26 @@ from serving.limits import is_loopback
 from serving.metrics import MULTIPROCESS_VARIABLE
 from serving.settings import SETTINGS_VARIABLE, ServingSettings, settings_from_environment
 from warehouse.home import Home
+from warehouse.logs import as_json, say
 
 _WORKER_VARIABLE = "MARQUEE_SERVING_WORKER"
 
-_LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
-    "loggers": {
-        "marquee": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-    },
-}
+
+def _logging() -> dict[str, Any]:
+    """Configuration of the log, in the form that MARQUEE_LOG asks for."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "plain": {"format": "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"},
+            "json": {"()": "warehouse.logs.JsonLines"},
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json" if as_json() else "plain"}},
+        "loggers": {
+            "marquee": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+            "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+        },
+    }
 
 
 def serve(
@@ -57,8 +64,8 @@ def serve(
     os.environ[SETTINGS_VARIABLE] = chosen.model_dump_json()
     os.environ[_WORKER_VARIABLE] = json.dumps({"home": str(home.root), "workers": workers})
     if not is_loopback(host if host != "localhost" else "127.0.0.1"):
-        print(f"marquee: {host} is reachable from other machines; there is no authentication", file=sys.stderr)
-    print(f"marquee: sign-up page and service at http://{host}:{port}/", file=sys.stderr, flush=True)
+        say(f"marquee: {host} is reachable from other machines; there is no authentication", logging.WARNING)
+    say(f"marquee: sign-up page and service at http://{host}:{port}/")
     metrics = tempfile.mkdtemp(prefix="marquee-metrics-") if workers > 1 else None
     if metrics:
         os.environ[MULTIPROCESS_VARIABLE] = metrics
@@ -72,7 +79,7 @@ def serve(
             workers=workers,
             access_log=False,
             server_header=False,
-            log_config=_LOGGING,
+            log_config=_logging(),
             timeout_keep_alive=30,
             timeout_graceful_shutdown=10,
             backlog=2048,

@@ -20,7 +20,7 @@ from packaging.requirements import Requirement
 from warehouse.files import TEMPORARY, file_sha256
 from warehouse.home import Home
 from warehouse.landing import REFUSED
-from warehouse.manifests import ManifestError, read_manifest
+from warehouse.manifests import ManifestError, Output, read_manifest
 from warehouse.releases import STAGING_NOTE, list_releases, live_release
 from warehouse.writer_lock import is_held
 
@@ -63,7 +63,19 @@ def examine(home: Home, say: Callable[[str], None] | None = None) -> list[Findin
     if not home.root.is_dir():
         return [Finding("home", "wrong", f"{home.root} does not exist", "make a first release: marquee run")]
     found: list[Finding] = []
-    for part in (_folders, _libraries, _free_disk, _links, _releases, _packs, _models, _sources, _landing, _leftovers):
+    for part in (
+        _folders,
+        _libraries,
+        _free_disk,
+        _links,
+        _releases,
+        _packs,
+        _reports,
+        _models,
+        _sources,
+        _landing,
+        _leftovers,
+    ):
         if say is not None:
             say(f"examining {part.__name__.strip('_').replace('_', ' ')}")
         found += part(home)
@@ -151,8 +163,8 @@ def _promote_another(registry: Mapping[str, Any], home: Home) -> str:
 
 def _mend_release(release: str, home: Home) -> str:
     if live_release(home) != release:
-        return f"move {release}.duckdb and {release}.pack out of {home.published}"
-    return f"marquee rollback, then move {release}.duckdb and {release}.pack out of {home.published}; marquee refresh"
+        return f"move {release}.* out of {home.published}"
+    return f"marquee rollback, then move {release}.* out of {home.published}; marquee refresh"
 
 
 def _releases(home: Home) -> Iterator[Finding]:
@@ -208,6 +220,16 @@ def _packs(home: Home) -> Iterator[Finding]:
     yield Finding("packs", "ok", f"{len(folders)} examined")
 
 
+def _reports(home: Home) -> Iterator[Finding]:
+    reports = sorted(home.published.glob("*Z-*.report.html"))
+    for report in reports:
+        if not home.release_file(report.name.removesuffix(".report.html")).exists() and not is_held(home.writer_lock):
+            yield Finding(
+                "reports", "warning", f"{report.name} belongs to no release that is there", f"delete {report}"
+            )
+    yield Finding("reports", "ok", f"{len(reports)} are there")
+
+
 def _models(home: Home) -> Iterator[Finding]:
     folders = sorted(home.models.glob("*Z-*"))
     for folder in folders:
@@ -218,6 +240,7 @@ def _models(home: Home) -> Iterator[Finding]:
 
 def _sources(home: Home) -> Iterator[Finding]:
     folders = sorted(path for path in home.sources.glob("[0-9a-f]*") if path.is_dir())
+    unverifiable = []
     for folder in folders:
         remedy = f"move {folder} away, then import it again: marquee run --source ... or marquee ingest FILE"
         try:
@@ -226,15 +249,26 @@ def _sources(home: Home) -> Iterator[Finding]:
             yield Finding("sources", "wrong", str(error), remedy)
             continue
         for name, output in manifest.tables.items():
-            try:
-                rows = pyarrow.parquet.ParquetFile(manifest.table(name)).metadata.num_rows
-            except (OSError, pyarrow.ArrowException) as error:
-                yield Finding("sources", "wrong", f"{manifest.table(name)} cannot be read ({error})", remedy)
-                continue
-            if rows != output.rows:
-                text = f"{manifest.table(name)} has {rows} rows, its manifest says {output.rows}"
-                yield Finding("sources", "wrong", text, remedy)
-    yield Finding("sources", "ok", f"{len(folders)} examined (sizes and rows; a manifest's sha256 is of the input)")
+            problem = _table_problem(manifest.table(name), output)
+            if problem is not None:
+                yield Finding("sources", "wrong", problem, remedy)
+        if any(output.sha256 is None for output in manifest.tables.values()):
+            unverifiable.append(folder.name)
+    text = f"{len(folders)} examined, size, rows and sha256 of every table"
+    if unverifiable:
+        text += f"; unverifiable beyond size and rows, because older than recorded sha256: {', '.join(unverifiable)}"
+    yield Finding("sources", "ok", text)
+
+
+def _table_problem(path: Path, output: Output) -> str | None:
+    """What is wrong with a Parquet file of an import, if anything."""
+    if output.sha256 is not None:
+        return None if file_sha256(path) == output.sha256 else f"{path} is damaged (its sha256 differs)"
+    try:
+        rows = pyarrow.parquet.ParquetFile(path).metadata.num_rows
+    except (OSError, pyarrow.ArrowException) as error:
+        return f"{path} cannot be read ({error})"
+    return None if rows == output.rows else f"{path} has {rows} rows, its manifest says {output.rows}"
 
 
 def _landing(home: Home) -> Iterator[Finding]:

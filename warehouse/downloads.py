@@ -24,6 +24,7 @@ import httpx
 from tqdm import tqdm
 
 from warehouse.files import appear, write_json
+from warehouse.logs import as_json, say
 from warehouse.source_error import SourceError
 
 ATTEMPTS = 6
@@ -106,7 +107,7 @@ def _only_download(folder: Path) -> Iterator[None]:
 
 def _say(progress: bool, text: str) -> None:
     if progress:
-        print(text, file=sys.stderr, flush=True)
+        say(text)
 
 
 def _version(url: str, response: httpx.Response, size: int | None) -> _Version:
@@ -198,7 +199,7 @@ def _receive(response: httpx.Response, target: _Target, start: int, size: int | 
         unit_scale=True,
         desc=target.path.name,
         file=sys.stderr,
-        disable=not progress,
+        disable=not progress or as_json(),
     )
     with bar, target.part.open("r+b" if start else "wb") as file:
         file.seek(start)

@@ -33,6 +33,7 @@ OTHER_STEPS = (
     "ratings_committed",
     "retirement_recorded",
     "release_deleted",
+    "pack_deleted",
 )
 """Steps of training, ingest and retirement."""
 

@@ -45,11 +45,16 @@ def appear(temporary: Path, final: Path) -> None:
     flush_to_disk(final.parent)
 
 
+def write_text(path: Path, text: str) -> None:
+    """Write a text file so that a reader sees the old content or the new, never a part."""
+    temporary = path.parent / f"{TEMPORARY}{path.name}"
+    temporary.write_text(text, encoding="utf-8")
+    appear(temporary, path)
+
+
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file so that a reader sees the old content or the new, never a part."""
-    temporary = path.parent / f"{TEMPORARY}{path.name}"
-    temporary.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
-    appear(temporary, path)
+    write_text(path, json.dumps(value, indent=2, default=str) + "\n")
 
 
 def point_link(link: Path, target: str) -> None:

@@ -92,6 +92,10 @@ class Home:
         """Serving pack of a release."""
         return self.published / f"{release}.pack"
 
+    def report_file(self, release: str) -> Path:
+        """Report of a release, a page for people."""
+        return self.published / f"{release}.report.html"
+
     def model_folder(self, model_version: str) -> Path:
         """Artefacts of a model version."""
         return self.models / model_version

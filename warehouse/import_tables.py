@@ -7,7 +7,6 @@ publication of an import (`warehouse.imports`).
 Which of several rows is kept follows from their content, never from their place in the file.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from warehouse.csv_rows import CsvFile, Staged
+from warehouse.files import file_sha256
+from warehouse.logs import say
 from warehouse.manifests import ImportedFile, IncompleteFilms, Output
 from warehouse.parquet_rows import ParquetRatings
 from warehouse.rules import RowRule, RowRules
@@ -124,7 +125,7 @@ class Work:
     def say(self, text: str) -> None:
         """Tell people what is going on, on stderr."""
         if self.progress:
-            print(text, file=sys.stderr, flush=True)
+            say(text)
 
     def value(self, sql: str) -> int:
         """First value of a query."""
@@ -137,7 +138,7 @@ class Work:
         path = self.folder / f"{table}.parquet"
         self.con.execute(f"COPY ({query}) TO {sql_text(str(path))} (FORMAT parquet)")
         rows = self.value(f"SELECT count(*) FROM read_parquet({sql_text(str(path))})")
-        self.tables[table] = Output(rows, path.stat().st_size)
+        self.tables[table] = Output(rows, path.stat().st_size, file_sha256(path))
         return rows
 
 

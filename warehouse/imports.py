@@ -11,7 +11,6 @@ numbers in rejected_rows.parquet do. A folder appears under its final name compl
 import fcntl
 import hashlib
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,6 +27,7 @@ from warehouse.archives import unpack
 from warehouse.csv_rows import CsvFile, open_csv
 from warehouse.files import TEMPORARY, appear, file_sha256, remove_leftovers, write_json
 from warehouse.import_tables import InputFile, Work, import_genome, import_table, sql_text
+from warehouse.logs import say
 from warehouse.manifests import (
     MANIFEST_NAME,
     IncompleteFilms,
@@ -74,7 +74,7 @@ def _only_import(sources_dir: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print("waiting for another import into this home", file=sys.stderr, flush=True)
+            say("waiting for another import into this home")
             fcntl.flock(lock, fcntl.LOCK_EX)
         remove_leftovers(sources_dir)
         yield
@@ -88,7 +88,7 @@ def _existing(folder: Path, progress: bool) -> SourceManifest | None:
         return read_manifest(folder)
     except ManifestError as error:
         if progress:
-            print(f"importing again: {error}", file=sys.stderr)
+            say(f"importing again: {error}")
         folder.rename(folder.with_name(f"{TEMPORARY}damaged-{folder.name}"))
         return None
 

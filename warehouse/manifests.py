@@ -54,10 +54,18 @@ class ImportedFile:
 
 @dataclass(frozen=True)
 class Output:
-    """One Parquet file of an import."""
+    """One Parquet file of an import.
+
+    Attributes
+    ----------
+    rows, bytes : int
+    sha256 : str or None
+        Of the file; None in imports made before it was recorded.
+    """
 
     rows: int
     bytes: int
+    sha256: str | None = None
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ Belongs here: finding and opening a release, and the few questions the command l
 the HTTP service's state (`serving`) or anything that writes.
 """
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,7 +53,13 @@ def open_release(home: Home, release: str | None = None) -> Iterator[duckdb.Duck
         con.close()
 
 
-def example_pairs(con: duckdb.DuckDBPyConnection, count: int = 3) -> list[dict[str, Any]]:
+def row_counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """Rows by table, as written on the release."""
+    row = con.execute("SELECT row_counts FROM release").fetchone()
+    return {} if row is None else dict(json.loads(row[0]))
+
+
+def example_pairs(con: duckdb.DuckDBPyConnection, count: int = 3, films: int = 3) -> list[dict[str, Any]]:
     """Pairs of well-known films with their first recommendations, titles included: something to look at.
 
     The most liked film with the second, the third with the fourth, and so on.
@@ -63,7 +70,8 @@ def example_pairs(con: duckdb.DuckDBPyConnection, count: int = 3) -> list[dict[s
     ).fetchall()
     examples = []
     for first, second in zip(titles[::2], titles[1::2], strict=False):
-        found = con.execute("SELECT title, votes FROM recommend_pair(?, ?) LIMIT 3", [first[0], second[0]]).fetchall()
+        query = "SELECT title, votes FROM recommend_pair(?, ?) LIMIT ?"
+        found = con.execute(query, [first[0], second[0], films]).fetchall()
         examples.append(
             {
                 "pair": [{"movie_id": film[0], "title": film[1]} for film in (first, second)],

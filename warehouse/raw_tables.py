@@ -196,6 +196,21 @@ def load_months(con: duckdb.DuckDBPyConnection, home: Home, first: date, after: 
     return int(row[0])
 
 
+def input_files(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Files that the raw tables hold: those of the source, then files of ratings in the order they were taken in.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``bytes``, ``sha256``, ``data_rows``, ``accepted``, ``rejected``.
+    """
+    columns = ("name", "bytes", "sha256", "data_rows", "accepted", "rejected")
+    chosen = ", ".join(columns)
+    rows = con.execute(f"SELECT {chosen} FROM raw.source_files ORDER BY name").fetchall()
+    rows += con.execute(f"SELECT {chosen} FROM raw.rating_files ORDER BY ingested_at, name").fetchall()
+    return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
 def add_rating_file(con: duckdb.DuckDBPyConnection, home: Home, manifest: SourceManifest) -> list[date]:
     """Take an imported file of ratings in, once: its rows, its rejected rows and the fact that it is in.
 

@@ -384,7 +384,7 @@ def retire(warehouse: Warehouse, keep: int, *, who: str, why: str) -> Retired:
     dropped = [release for release in present[keep:] if release not in spared]
     freed = 0
     for release in dropped:
-        freed += _size(home.release_file(release)) + _size(home.pack_folder(release))
+        freed += sum(map(_size, _files_of(home, release)))
         with warehouse.transaction() as con:
             _record_event(con, release, "retired", who, why)
         step("retirement_recorded")
@@ -398,13 +398,20 @@ def retire(warehouse: Warehouse, keep: int, *, who: str, why: str) -> Retired:
     return Retired(dropped, models, freed)
 
 
+def _files_of(home: Home, release: str) -> tuple[Path, Path, Path]:
+    """Database, serving pack and report of a release."""
+    return home.release_file(release), home.pack_folder(release), home.report_file(release)
+
+
 def _delete(home: Home, release: str) -> bool:
     """Delete a release's files; whether there were any."""
-    file, pack = home.release_file(release), home.pack_folder(release)
-    found = file.exists() or pack.exists()
+    file, pack, report = _files_of(home, release)
+    found = file.exists() or pack.exists() or report.exists()
     file.unlink(missing_ok=True)
     step("release_deleted")
     shutil.rmtree(pack, ignore_errors=True)
+    step("pack_deleted")
+    report.unlink(missing_ok=True)
     return found
 
 
@@ -465,13 +472,18 @@ def mirror_registry(warehouse: Warehouse) -> None:
 
 
 def list_releases(home: Home) -> list[dict[str, Any]]:
-    """All releases ever staged, newest first, each with its state; read from the mirror, never waits for a writer."""
+    """All releases ever staged, newest first, each with its state and, if there is one, the path of its report.
+
+    Read from the mirror; never waits for a writer.
+    """
     path = home.published / REGISTRY_MIRROR
     if not path.exists():
         return []
     entries = json.loads(path.read_text(encoding="utf-8"))["releases"]
     for entry in entries:
         entry["state"] = release_state(home, entry["release"], [e["event"] for e in entry["events"]], entry["blocked"])
+        report = home.report_file(entry["release"])
+        entry["report"] = str(report) if report.exists() else None
     return sorted(entries, key=lambda entry: entry["release"], reverse=True)
 
 

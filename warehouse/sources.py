@@ -6,12 +6,12 @@ that the files a data set needs are there. Does not belong here: fetching (`ware
 """
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from warehouse.archives import find_members, open_archive
 from warehouse.downloads import download
+from warehouse.logs import say
 from warehouse.source_error import SourceError
 
 __all__ = ["KNOWN_SOURCES", "REQUIRED_FILES", "SOURCE_FILES", "LocalSource", "SourceError", "resolve_source"]
@@ -118,7 +118,7 @@ def resolve_source(text: str, home_sources_dir: Path, *, progress: bool = True) 
         return _folder(text, SAMPLE)
     url = KNOWN_SOURCES.get(text, text)
     if text in KNOWN_SOURCES and Path(text).exists() and progress:
-        print(f"{text} is taken from {url}; for what lies here, write ./{text}", file=sys.stderr)
+        say(f"{text} is taken from {url}; for what lies here, write ./{text}")
     if re.match(r"https?://", url, re.IGNORECASE):
         return _download(url, home_sources_dir / "downloads", progress)
     if "://" in text:

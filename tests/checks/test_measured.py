@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections import Counter
 from pathlib import Path
 
 import dagster as dg
@@ -55,7 +56,7 @@ def test_overlaps_are_those_of_plain_sets() -> None:
             con.execute(f"CREATE TABLE {table} (movie_a INTEGER, movie_b INTEGER, rank SMALLINT, movie_id INTEGER)")
             rows = [(*pair, rank, film) for pair, both in lists.items() for rank, film in enumerate(both[side], 1)]
             con.executemany(f"INSERT INTO {table} VALUES (?, ?, ?, ?)", rows)
-        ((pairs, jaccard, jaccard_low, rbo, rbo_low, changed),) = con.execute(
+        ((pairs, jaccard, jaccard_low, rbo, rbo_low, changed, tenths),) = con.execute(
             COMPARED, {"weights": _weights(10)}
         ).fetchall()
     jaccards = sorted(len(set(a) & set(b)) / len(set(a) | set(b)) for a, b in lists.values())
@@ -63,6 +64,7 @@ def test_overlaps_are_those_of_plain_sets() -> None:
     assert pairs == len(lists)
     assert jaccard == pytest.approx(sum(jaccards) / pairs)
     assert rbo == pytest.approx(sum(rbos) / pairs)
+    assert tenths == Counter(min(math.floor(10 * value), 9) for value in jaccards)
     assert jaccard_low == pytest.approx(jaccards[5], abs=0.05)
     assert rbo_low == pytest.approx(rbos[5], abs=0.05)
     assert changed == pytest.approx(sum(a != b for a, b in lists.values()) / pairs)

@@ -34,7 +34,7 @@ def test_an_ingest_that_is_killed_ends_as_if_it_had_run_once(platform: Platform,
     assert working_table(home, "SELECT count(*) FROM raw.rating_files") == [(1,)]
 
 
-@pytest.mark.parametrize("at", ["retirement_recorded", "release_deleted"])
+@pytest.mark.parametrize("at", ["retirement_recorded", "release_deleted", "pack_deleted"])
 def test_a_retirement_that_is_killed_is_finished(platform: Platform, at: str) -> None:
     home = platform.home.root
     assert marquee_json(home, "refresh", "--set", "top_movies=40", "--set", "neighbours=9")["state"] == "live"
@@ -45,6 +45,20 @@ def test_a_retirement_that_is_killed_is_finished(platform: Platform, at: str) ->
     assert platform.problems() == []
     states = [entry["state"] for entry in marquee_json(home, "releases")["releases"]]
     assert states == ["live", "retired"]
+    assert len(list((home / "published").glob("*.report.html"))) == 1
+
+
+def test_a_release_whose_writer_died_before_its_report_gets_one(platform: Platform) -> None:
+    home = platform.home.root
+    settings = ("--set", "top_movies=40", "--set", "neighbours=9")
+    process = platform.start(["refresh", *settings], "mirror_written")
+    process.join(300)
+    assert process.exitcode == -9
+    newest, before = marquee_json(home, "releases")["releases"]
+    assert newest["report"] is None
+    assert marquee_json(home, "refresh", *settings)["release"] == newest["release"]
+    text = Path(marquee_json(home, "releases")["releases"][0]["report"]).read_text(encoding="utf-8")
+    assert f"compared with the live release {before['release']}" in text
 
 
 def test_a_rollback_that_is_killed_after_the_swap_is_not_undone_by_the_next_refresh(platform: Platform) -> None:

@@ -27,6 +27,22 @@ def test_production_differs_from_the_shipped_instance_in_its_storage_only() -> N
     assert production == read_yaml(ROOT / "orchestration" / "dagster.yaml")
 
 
+def test_the_driver_belongs_to_the_locked_dagster() -> None:
+    """dagster 1.x.y goes with dagster-postgres 0.(x + 16).y, and any other asks for another dagster."""
+    (driver,) = re.findall(
+        r"^dagster-postgres==0\.(\d+)\.(\d+)$", (DEPLOY / "requirements.txt").read_text(), re.MULTILINE
+    )
+    (dagster,) = re.findall(r"^dagster==1\.(\d+)\.(\d+) ", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert (int(driver[0]) - 16, driver[1]) == (int(dagster[0]), dagster[1])
+
+
+def test_the_address_names_the_driver_that_dagster_postgres_brings() -> None:
+    services = read_yaml(DEPLOY / "compose.yaml")["services"]
+    for name in ("daemon", "webserver"):
+        address = services[name]["environment"]["DAGSTER_POSTGRES_URL"]
+        assert address.startswith("postgresql+psycopg2://"), "SQLAlchemy 2.1 takes a plain postgresql:// for psycopg 3"
+
+
 def test_compose_runs_three_processes_over_one_home() -> None:
     services = read_yaml(DEPLOY / "compose.yaml")["services"]
     assert set(services) == {"postgres", "daemon", "webserver", "service"}

@@ -1,5 +1,6 @@
 """`marquee doctor` finds each kind of damage and names the remedy; `marquee status` answers while somebody writes."""
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,8 @@ DAMAGES: dict[str, tuple[Callable[[Path], object], str]] = {
     "releases": (lambda home: flip(live(home)), "sha256"),
     "packs": (lambda home: flip(next((home / "published").glob("*.pack")) / "vectors.npy"), "vectors.npy"),
     "models": (lambda home: flip(next((home / "models").glob("*/users.ann"))), "users.ann"),
-    "sources": (lambda home: next((home / "sources").glob("*/ratings.parquet")).unlink(), "ratings.parquet"),
+    "sources": (lambda home: flip(next((home / "sources").glob("*/ratings.parquet"))), "sha256"),
+    "sources ": (lambda home: next((home / "sources").glob("*/ratings.parquet")).unlink(), "ratings.parquet"),
     "live release": (damage_link, "which is gone"),
     "registry": (lambda home: (home / "published" / "releases.json").write_text("{"), "cannot be read"),
     "folders": (lambda home: shutil.rmtree(home / "landing"), "missing"),
@@ -50,8 +52,29 @@ def test_damage_is_found_with_its_remedy(small_home: Path, subject: str) -> None
     damage(small_home)
     examined = marquee_json(small_home, "doctor", expect=1)
     wrong = [finding for finding in examined["findings"] if finding["state"] == "wrong"]
-    assert any(finding["subject"] == subject and words in finding["text"] for finding in wrong), wrong
+    assert any(finding["subject"] == subject.strip() and words in finding["text"] for finding in wrong), wrong
     assert all(finding["remedy"] for finding in wrong)
+
+
+def test_an_import_from_before_sha256_were_recorded_is_unverifiable_not_wrong(small_home: Path) -> None:
+    manifest = next((small_home / "sources").glob("*/manifest.json"))
+    values = json.loads(manifest.read_text())
+    for table in values["tables"].values():
+        del table["sha256"]
+    manifest.write_text(json.dumps(values))
+    examined = marquee_json(small_home, "doctor")
+    assert examined["healthy"]
+    (found,) = [item["text"] for item in examined["findings"] if item["subject"] == "sources"]
+    assert "unverifiable" in found
+    assert manifest.parent.name in found
+
+
+def test_a_report_of_no_release_is_named(small_home: Path) -> None:
+    report = next((small_home / "published").glob("*.report.html"))
+    report.rename(report.with_name(f"20200101T000000Z-00000000{''.join(report.suffixes[-2:])}"))
+    warned = [item for item in marquee_json(small_home, "doctor")["findings"] if item["state"] == "warning"]
+    assert [item["subject"] for item in warned] == ["reports"]
+    assert "20200101T000000Z-00000000.report.html" in warned[0]["remedy"]
 
 
 def test_a_home_that_is_not_there(tmp_path: Path) -> None:

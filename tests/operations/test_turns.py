@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -75,3 +76,20 @@ def test_the_retrain_gives_way_but_is_not_lost(small_home: Path) -> None:
         again = evaluate(nightly_retrain, instance, night.replace(minute=15))
         assert done.run_id[:8] in str(again.skip_message)  # type: ignore[attr-defined]
         assert "nightly retrain" in str(evaluate(hourly_refresh, instance, night).skip_message)  # type: ignore[attr-defined]
+
+
+def test_a_killed_run_does_not_hold_up_the_queue(
+    small_home: Path, tick: Callable[[str | None], dg.SensorResult]
+) -> None:
+    with prepare_instance(Home(small_home)) as instance:
+        assert instance.run_coordinator.get_run_queue_config().max_concurrent_runs == 1  # type: ignore[attr-defined]
+        run = instance.create_run_for_job(
+            build_defs().resolve_job_def("ingest_ratings"), status=dg.DagsterRunStatus.STARTED
+        )
+        sign = small_home / "dagster" / "alive" / f"{run.run_id}.lock"
+        sign.parent.mkdir(parents=True, exist_ok=True)
+        sign.touch()  # what a killed process leaves: its file, and nobody who holds the lock
+        tick(None)
+        (closed,) = instance.get_runs(dg.RunsFilter(run_ids=[run.run_id]))
+        assert closed.status == dg.DagsterRunStatus.FAILURE
+    assert not sign.exists()

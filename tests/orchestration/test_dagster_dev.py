@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,20 +84,23 @@ def home(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
-@pytest.fixture(scope="module")
-def webserver(home: Path) -> Iterator[Webserver]:
+@contextmanager
+def dagster_dev(home: Path, *options: str, log: Path | None = None, **environment: str) -> Iterator[Webserver]:
+    """Run `dagster dev` on a home; everything it and its processes say goes to `log`."""
     marquee(home, "home")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "dagster"), "dev", "-w", "workspace.yaml", "-p", str(port)],
-        cwd=ROOT,
-        env={**os.environ, "MARQUEE_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    command = [str(Path(sys.executable).parent / "dagster"), "dev", "-w", "workspace.yaml", "-p", str(port), *options]
+    with (log or Path(os.devnull)).open("w") as output:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**os.environ, "MARQUEE_HOME": str(home), "DAGSTER_HOME": str(home / "dagster"), **environment},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
+        )
     try:
         for _ in range(240):
             with suppress(httpx.HTTPError):
@@ -110,6 +113,12 @@ def webserver(home: Path) -> Iterator[Webserver]:
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def webserver(home: Path) -> Iterator[Webserver]:
+    with dagster_dev(home) as running:
+        yield running
 
 
 @pytest.mark.parametrize(

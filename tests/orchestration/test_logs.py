@@ -1,0 +1,82 @@
+"""MARQUEE_LOG=json: one JSON object per line from the command line, from runs of the daemon and from the service."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration.schedules import ALL_SHARDS
+from tests.command import ROOT, marquee, marquee_json
+from tests.orchestration.test_dagster_dev import TOP_40, dagster_dev
+
+REFRESH = ("refresh", "--set", "top_movies=40", "--set", "neighbours=9")
+
+
+@pytest.fixture
+def as_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARQUEE_LOG", "json")
+
+
+def parsed(lines: str) -> list[dict[str, Any]]:
+    """Every line as an object with a time in UTC, level, logger and message."""
+    found = [json.loads(line) for line in lines.splitlines()]
+    for line in found:
+        assert datetime.fromisoformat(line["time"]).utcoffset().total_seconds() == 0  # type: ignore[union-attr]
+        assert line["level"] in {"debug", "info", "warning", "error", "critical"}
+        assert line["logger"]
+        assert line["message"]
+    return found
+
+
+@pytest.mark.usefixtures("as_json")
+def test_the_command_line(small_home: Path) -> None:
+    done = marquee(small_home, *REFRESH, "--json")
+    (run,) = json.loads(done.stdout)["runs"]
+    lines = parsed(done.stderr)
+    (made,) = [line for line in lines if line.get("asset") == "recs/signup_movies" and "check" not in line]
+    assert made["run"] == run
+    assert made["step"] == "recs__signup_movies"
+    assert made["numbers"]["row_count"] > 0
+    assert made["numbers"]["seconds"] >= 0
+    assert any("check" in line and line["passed"] for line in lines)
+    refused = parsed(marquee(small_home, "promote", "no-such-release", expect=1).stderr)
+    assert [line["level"] for line in refused] == ["error"]
+
+
+def test_an_unknown_form_is_wrong_usage(small_live: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARQUEE_LOG", "yaml")
+    assert "MARQUEE_LOG" in marquee(small_live, "releases", expect=2).stderr
+
+
+def test_runs_of_the_daemon(small_home: Path, tmp_path: Path) -> None:
+    log = tmp_path / "dev.log"
+    quiet = {"MARQUEE_LOG": "json", "PYTHONWARNINGS": "ignore"}  # `dagster dev` warns of itself before it has a log
+    with dagster_dev(small_home, "--log-format", "json", log=log, **quiet) as webserver:
+        assert webserver.launch("refresh_recommendations", TOP_40, ALL_SHARDS) == "SUCCESS"
+    lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
+    of_runs = parsed("\n".join(json.dumps(line) for line in lines if "run" in line))
+    assert {line["job"] for line in of_runs} == {"refresh_recommendations"}
+    assert "published/staged_release" in {line.get("asset") for line in of_runs}
+    assert any(line["level"] == "info" for line in lines if "run" not in line), "Dagster's own lines are there, too"
+
+
+@pytest.mark.usefixtures("as_json")
+def test_the_service(small_live: Path) -> None:
+    process = subprocess.Popen(
+        [str(Path(sys.executable).parent / "marquee"), "--home", str(small_live), "serve", "--port", "0"],
+        cwd=ROOT,
+        env={key: value for key, value in os.environ.items() if key != "MARQUEE_HOME"},
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(6)
+    process.terminate()
+    lines = parsed(process.communicate(timeout=30)[1])
+    release = marquee_json(small_live, "releases")["releases"][0]["release"]
+    assert any(line["logger"] == "marquee.serving" and release in line["message"] for line in lines)
