@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MARQUEE_HOME ?= $(CURDIR)/var
 
-.PHONY: setup run test dev serve lint format lock bench faults clean
+.PHONY: setup run test dev serve lint format lock bench faults week clean
 
 setup: .venv/ready
 
@@ -49,6 +49,9 @@ bench: setup
 
 faults: setup
 	$(BIN)/python -m benchmarks.faults
+
+week: setup
+	$(BIN)/python -m benchmarks.week
 
 clean:
 	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out

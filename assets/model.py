@@ -13,6 +13,7 @@ from recommender.neighbourhood import Neighbourhood
 from recommender.parameters import ModelParameters
 from recommender.users import iter_user_vectors, likes_with_vector
 from warehouse.database import Warehouse
+from warehouse.faults import step
 from warehouse.model_tables import (
     UserVectorBlock,
     inputs_version,
@@ -41,6 +42,7 @@ def likes(
     watch = Stopwatch()
     with warehouse.transaction() as con:
         changed = make_likes(con, parameters)
+        step("likes_committing")
     metadata = table_metadata(
         warehouse.con,
         "model.likes",
@@ -94,6 +96,7 @@ def user_vectors(
         with warehouse.transaction() as con:
             rows = write_user_vectors(con, _blocks(neighbourhood), width)
             set_table_version(con, "model.user_vectors", version, rows)
+            step("user_vectors_committing")
     metadata = table_metadata(
         warehouse.con, "model.user_vectors", "SELECT user_id, likes, likes_with_vector FROM model.user_vectors LIMIT 8"
     )

@@ -188,6 +188,7 @@ def rating_files(
         step("ratings_committed")
         if path.parent == warehouse.home.landing and is_settled(path, before):
             put_away(path, manifest.fingerprint)
+            step("file_put_away")
         (file,) = manifest.files
         taken.append(
             {

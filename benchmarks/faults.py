@@ -30,7 +30,7 @@ from checks.settings import load_settings
 from checks.suite import results_of
 from recommender.parameters import make_parameters
 from warehouse.database import open_warehouse
-from warehouse.faults import KILL_VARIABLE, STEPS
+from warehouse.faults import KILL_VARIABLE, MODEL_STEPS, STEPS
 from warehouse.files import TEMPORARY
 from warehouse.home import Home
 from warehouse.releases import STAGING_NOTE, list_releases, live_release, promote, repair, rollback, stage_release
@@ -38,6 +38,8 @@ from warehouse.releases import STAGING_NOTE, list_releases, live_release, promot
 READERS = 8
 TOP_MOVIES = 12
 SOURCE = {"users": 120, "movies": 80, "ratings": 2_500, "genome_movies": 40}
+THRESHOLDS = (3.6, 3.7, 3.8, 3.9, 4.0)
+"""Ratings come in half stars, so the likes stay the same; the parameter changes, and all that is trained with it."""
 ROLLBACK_STEPS = ("link_prepared", "link_swapped", "promotion_recorded")
 SLOWEST = 600.0
 """Seconds after which a command that should succeed is given up: a hang is a failure, too."""
@@ -243,6 +245,12 @@ def kill_once(platform: Platform, command: str, number: int, at: str | float) ->
     started = {
         "publish": ["publish"],
         "refresh": ["refresh", *settings(11 + number % 70)],
+        "retrain": [
+            "run",
+            *settings(11 + number % 70),
+            "--set",
+            f"like_threshold={THRESHOLDS[number % len(THRESHOLDS)]}",
+        ],
         "rollback": ["rollback", "--why", "fault campaign"],
     }[command]
     newest = next(
@@ -269,8 +277,8 @@ def kill_once(platform: Platform, command: str, number: int, at: str | float) ->
 def plan(kills: int, seed: int) -> list[tuple[str, str | float]]:
     """What to kill and where: every named step in turn, the rest at random fractions of the usual time.
 
-    Whole refreshes through Dagster are few, because they cost most; what they publish with is killed all the more. They
-    come last, because they leave tables of other parameters than `publish` asks for.
+    Whole refreshes and retrains through Dagster are few, because they cost most; what they publish with is killed all
+    the more. They come last, because they leave tables of other parameters than `publish` asks for.
     """
     rng = random.Random(seed)
     chosen: list[tuple[str, str | float]] = []
@@ -278,6 +286,8 @@ def plan(kills: int, seed: int) -> list[tuple[str, str | float]]:
         turn, kind = divmod(number, 4)
         if number % 40 == 39:
             chosen.append(("refresh", rng.random()))
+        elif number % 36 == 34:
+            chosen.append(("retrain", MODEL_STEPS[number // 36 % len(MODEL_STEPS)]))
         elif kind == 0:
             chosen.append(("publish", STEPS[turn % len(STEPS)]))
         elif kind == 1:
@@ -286,7 +296,7 @@ def plan(kills: int, seed: int) -> list[tuple[str, str | float]]:
             chosen.append(("rollback", ROLLBACK_STEPS[turn % len(ROLLBACK_STEPS)]))
         else:
             chosen.append(("rollback", rng.random()))
-    return sorted(chosen, key=lambda kill: kill[0] == "refresh")
+    return sorted(chosen, key=lambda kill: kill[0] in {"refresh", "retrain"})
 
 
 def run_campaign(

@@ -11,7 +11,7 @@ from typing import Any
 from serving.inputs import MOST_ANSWERS, distinct_films, engine_wanted, whole_number
 from serving.live import has_vector, rank_films
 from serving.problems import Problem, not_found
-from serving.snapshot import Snapshot, load_snapshot
+from serving.snapshot import Snapshot, SnapshotError, load_snapshot
 from warehouse.home import Home
 from warehouse.published import release_path
 
@@ -205,7 +205,18 @@ def answer(home: Home, movie_ids: Sequence[int], num: int, engine: str | None = 
     ids = distinct_films("ids", movie_ids)
     whole_number("num", str(num), 1, MOST_ANSWERS)
     chosen = engine_wanted([engine] if engine else []) or "exact"
-    snapshot = load_snapshot(home, release_path(home))
+    snapshot = _load_live(home)
     films = sort_out(snapshot, ids)
     require_engine(snapshot, chosen)
     return live_answer(snapshot, "command-line", films, num, chosen)
+
+
+def _load_live(home: Home) -> Snapshot:
+    """Load the live release; look it up again if it was superseded and retired while it was being loaded."""
+    while True:
+        path = release_path(home)
+        try:
+            return load_snapshot(home, path)
+        except SnapshotError:
+            if path.exists():
+                raise

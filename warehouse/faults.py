@@ -24,18 +24,26 @@ STEPS = (
 )
 """Steps of staging and promoting a release, in the order in which they are passed."""
 
-OTHER_STEPS = (
+MODEL_STEPS = (
+    "likes_committing",
+    "user_vectors_committing",
+    "index_built",
     "model_written",
     "model_appeared",
     "model_recorded",
+)
+"""Steps of training: likes, user vectors, the index and the folder it appears in."""
+
+OTHER_STEPS = (
     "ratings_imported",
     "ratings_committing",
     "ratings_committed",
+    "file_put_away",
     "retirement_recorded",
     "release_deleted",
     "pack_deleted",
 )
-"""Steps of training, ingest and retirement."""
+"""Steps of ingest and retirement."""
 
 
 def step(name: str) -> None:

@@ -77,6 +77,7 @@ def make_model(warehouse: Warehouse, parameters: ModelParameters, build: Build) 
     temporary.mkdir()
     started = datetime.now(UTC)
     facts = dict(build(temporary))
+    step("index_built")
     facts["seconds"] = (datetime.now(UTC) - started).total_seconds()
     lineage = {
         "model_version": version,

@@ -46,11 +46,22 @@ def open_release(home: Home, release: str | None = None) -> Iterator[duckdb.Duck
     ------
     NoReleaseError
     """
-    con = duckdb.connect(str(release_path(home, release)), read_only=True)
+    con = _connect(home, release)
     try:
         yield con
     finally:
         con.close()
+
+
+def _connect(home: Home, release: str | None) -> duckdb.DuckDBPyConnection:
+    """Open a release; look the live one up again if it was superseded and retired before its file could be opened."""
+    while True:
+        path = release_path(home, release)
+        try:
+            return duckdb.connect(str(path), read_only=True)
+        except duckdb.IOException:
+            if path.exists():
+                raise
 
 
 def row_counts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:

@@ -1,6 +1,5 @@
 """Means to operate a home in tests: jobs, ticks and kills."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,10 +17,9 @@ TOP_40 = {"resources": {"parameters": {"config": {"top_movies": 40}}}}
 
 
 @pytest.fixture
-def platform(small_live: Path, small_source: Path, tmp_path: Path) -> Platform:
+def platform(small_home: Path, small_source: Path) -> Platform:
     """A copy of the small home with the means to kill commands on it."""
-    shutil.copytree(small_live, tmp_path / "home", symlinks=True)
-    found = Platform(tmp_path)
+    found = Platform(small_home.parent)
     found.source = small_source
     return found
 

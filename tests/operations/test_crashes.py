@@ -1,14 +1,18 @@
 """Killed at a named step or at any moment, under readers: they notice nothing and the next run repairs it."""
 
+from collections.abc import Callable
 from pathlib import Path
 
+import dagster as dg
 import pytest
 
 from benchmarks.faults import Platform, Readers, kill_once, run_campaign
 from tests.command import marquee, marquee_json
 from tests.operations.conftest import HEADER
+from tests.operations.test_landing import drop, launch
 from tests.orchestration.test_ingest import IN_2018, films
 from tests.orchestration.test_partitions import working_table
+from warehouse.faults import MODEL_STEPS
 
 
 def test_a_short_campaign(tmp_path: Path) -> None:
@@ -32,6 +36,42 @@ def test_an_ingest_that_is_killed_ends_as_if_it_had_run_once(platform: Platform,
     rows = working_table(home, "SELECT movie_id, rating FROM raw.ratings WHERE user_id = 910001 ORDER BY ALL")
     assert rows == sorted([(a, 5.0), (b, 4.5)])
     assert working_table(home, "SELECT count(*) FROM raw.rating_files") == [(1,)]
+
+
+@pytest.mark.parametrize("at", ["ratings_committed", "file_put_away"])
+def test_landed_files_whose_run_is_killed_before_they_are_all_put_away_count_once(
+    platform: Platform, tick: Callable[[str | None], dg.SensorResult], at: str
+) -> None:
+    """Killed between the commit of the first of two files and its move, or just after the move."""
+    home = platform.home.root
+    a, b, *_ = films(home)
+    paths = [
+        drop(home, f"{number}.csv", HEADER + f"91000{number},{a},5.0,{IN_2018}\n91000{number},{b},4.5,{IN_2018}\n")
+        for number in (1, 2)
+    ]
+    process = platform.start(["ingest", *map(str, paths)], at)
+    process.join(300)
+    assert process.exitcode == -9
+    assert working_table(home, "SELECT count(*) FROM raw.rating_files") == [(1,)]
+    assert paths[0].exists() == (at == "ratings_committed")
+    assert paths[1].exists()
+    (request,) = tick(tick(None).cursor).run_requests or []
+    assert launch(home, request)
+    rows = working_table(home, "SELECT user_id, movie_id, rating FROM raw.ratings WHERE user_id >= 910001 ORDER BY ALL")
+    assert rows == sorted((user, *rated) for user in (910001, 910002) for rated in ((a, 5.0), (b, 4.5)))
+    assert working_table(home, "SELECT count(*) FROM raw.rating_files") == [(2,)]
+    assert working_table(home, "SELECT count(*) FROM raw.rejected_rows") == [(0,)]
+    assert {path.name for path in (home / "landing" / "ingested").iterdir()} == {"1.csv", "2.csv"}
+    assert not any(path.exists() for path in paths)
+
+
+def test_a_retrain_killed_at_each_of_its_steps_is_made_good_by_the_next(tmp_path: Path) -> None:
+    """Likes, user vectors and index half made, or the model's folder there and not recorded."""
+    platform = Platform(tmp_path)
+    platform.prepare()
+    kills = [kill_once(platform, "retrain", number, at) for number, at in enumerate(MODEL_STEPS)]
+    assert [kill.problems for kill in kills] == [[] for _ in kills]
+    assert marquee_json(platform.home.root, "doctor")["healthy"]
 
 
 @pytest.mark.parametrize("at", ["retirement_recorded", "release_deleted", "pack_deleted"])

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import pytest
 
 from orchestration.definitions import build_defs
 from orchestration.instance import prepare_instance
+from tests.command import marquee
 from tests.operations.conftest import HEADER, TOP_40
 from tests.orchestration.test_ingest import IN_2018, films
 from tests.orchestration.test_partitions import working_table
@@ -71,6 +73,26 @@ def test_a_growing_file_is_left_alone_until_it_is_complete(small_home: Path, tic
     (request,) = settled.run_requests or []
     assert launch(small_home, request)
     assert working_table(small_home, IN) == sorted([(a, 5.0), (b, 4.5)])
+
+
+@pytest.mark.parametrize("cut", ["between lines", "within a line"])
+def test_a_half_written_file_that_is_read_all_the_same_counts_once_when_it_is_complete(
+    small_home: Path, tick: Tick, cut: str
+) -> None:
+    """Somebody types `marquee ingest` while a file is being copied into the folder."""
+    a, b, *_ = films(small_home)
+    text = HEADER + f"910001,{a},5.0,{IN_2018}\n910001,{b},4.5,{IN_2018}\n"
+    path = small_home / "landing" / "slow.csv"
+    path.write_text(text[: text.index(f"910001,{b}")] if cut == "between lines" else text[:-8])
+    marquee(small_home, "ingest", path)
+    assert working_table(small_home, IN) == ([(a, 5.0)] if cut == "between lines" else [])
+    assert [item.name for item in (small_home / "landing").iterdir()] == ["slow.csv"]
+    drop(small_home, "slow.csv", text)
+    (request,) = tick(tick(None).cursor).run_requests or []
+    assert launch(small_home, request)
+    assert working_table(small_home, IN) == sorted([(a, 5.0), (b, 4.5)])
+    assert working_table(small_home, "SELECT count(*) FROM raw.rejected_rows") == [(0,)]
+    assert [item.name for item in (small_home / "landing" / "ingested").iterdir()] == ["slow.csv"]
 
 
 def test_the_skip_reason_names_the_run_in_the_way_and_a_dead_run_is_not_in_it(small_home: Path, tick: Tick) -> None:

@@ -13,7 +13,8 @@ import pytest
 
 from orchestration.schedules import ALL_SHARDS
 from tests.command import ROOT, marquee, marquee_json
-from tests.orchestration.test_dagster_dev import TOP_40, dagster_dev
+from tests.dagster_dev import dagster_dev
+from tests.orchestration.test_dagster_dev import TOP_40
 
 REFRESH = ("refresh", "--set", "top_movies=40", "--set", "neighbours=9")
 

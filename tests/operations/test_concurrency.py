@@ -1,0 +1,111 @@
+"""Everything at once: the daemon's runs, those of the command line, and a file that lands meanwhile.
+
+One `dagster dev` serves all of it. Whoever has to wait says for whom; nobody fails, and nothing is written twice or by
+two at a time.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from orchestration.instance import prepare_instance
+from orchestration.schedules import ALL_SHARDS
+from tests.command import marquee_json
+from tests.dagster_dev import ENDED, Webserver, dagster_dev, wait_for
+from tests.operations.conftest import HEADER
+from tests.operations.test_turns import start
+from tests.orchestration.test_ingest import IN_2018, films
+from tests.orchestration.test_partitions import working_table
+from warehouse.home import Home
+from warehouse.writer_lock import holder, writer_lock
+
+STEPS = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
+
+
+@pytest.fixture(scope="module")
+def home(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("concurrency") / "home"
+    shutil.copytree(small_live, copy, symlinks=True)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def webserver(home: Path) -> Iterator[Webserver]:
+    with dagster_dev(home) as running:
+        yield running
+
+
+def parameters(neighbours: int) -> dict[str, Any]:
+    """Run configuration; another number of neighbours makes another release."""
+    return {"resources": {"parameters": {"config": {"top_movies": 40, "neighbours": neighbours}}}}
+
+
+def settings(neighbours: int) -> tuple[str, ...]:
+    return ("--set", "top_movies=40", "--set", f"neighbours={neighbours}")
+
+
+def wrote_at_the_same_time(home: Path) -> list[str]:
+    """Runs whose steps overlap by Dagster's event log."""
+    with prepare_instance(Home(home)) as instance:
+        spans = []
+        for run in instance.get_runs():
+            moments = [entry.timestamp for entry in instance.all_logs(run.run_id, of_type=STEPS)]
+            if moments:
+                spans.append((min(moments), max(moments), f"{run.job_name} {run.run_id[:8]}"))
+    spans.sort()
+    return [f"{before[2]} and {after[2]}" for before, after in pairwise(spans) if after[0] < before[1]]
+
+
+def test_two_runs_at_once_make_one_release(home: Path) -> None:
+    running = [start(home, "run", *settings(9), "--json") for _ in range(2)]
+    ended = [process.communicate(timeout=900) for process in running]
+    assert [process.returncode for process in running] == [0, 0], ended
+    assert sorted(stdout.split('"state": "')[1].split('"')[0] for stdout, _ in ended) == ["live", "unchanged"]
+    assert any("waiting for process" in stderr for _, stderr in ended)
+    assert len(marquee_json(home, "releases")["releases"]) == 2
+
+
+def test_a_run_an_ingest_and_a_landing_file_while_the_daemon_refreshes(
+    webserver: Webserver, home: Path, tmp_path: Path
+) -> None:
+    a, b, *_ = films(home)
+    typed = tmp_path / "typed.csv"
+    typed.write_text(HEADER + f"920001,{a},5.0,{IN_2018}\n")
+    with writer_lock(home / "warehouse.lock", "the test", wait_seconds=60):
+        # The daemon's refresh is under way and stays so until the lock is free, long enough for the sensor to look.
+        refresh = webserver.start("refresh_recommendations", parameters(8), ALL_SHARDS)
+        wait_for(lambda: webserver.status(refresh) == "STARTED", 120, "the daemon's refresh")
+        landed = home / "landing" / "landed.csv"
+        landed.write_text(HEADER + f"920002,{a},5.0,{IN_2018}\n920002,{b},4.5,{IN_2018}\n")
+        os.utime(landed, (time.time() - 60, time.time() - 60))
+        commands = [start(home, "run", *settings(7)), start(home, "ingest", typed)]
+        for process in commands:
+            assert process.stderr is not None
+            assert "waiting for" in process.stderr.readline()
+
+        def gave_way() -> bool:
+            reasons = [str(tick["skipReason"]) for tick in webserver.sensor_ticks("landing_files")]
+            return any("1 files wait for" in reason and "to finish" in reason for reason in reasons)
+
+        wait_for(gave_way, 120, "a tick of the landing sensor that gives way")
+    ended = [process.communicate(timeout=900) for process in commands]
+    assert [process.returncode for process in commands] == [0, 0], ended
+    assert webserver.wait(refresh) == "SUCCESS"
+    wait_for(lambda: (home / "landing" / "ingested" / "landed.csv").exists(), 180, "the landed file to be taken in")
+    wait_for(lambda: {run["status"] for run in webserver.runs()} <= ENDED, 120, "all runs to end")
+    assert {run["status"] for run in webserver.runs()} == {"SUCCESS"}
+    assert holder(home / "warehouse.lock") == {}
+    rated = "SELECT user_id, count(*) FROM raw.ratings WHERE user_id IN (920001, 920002) GROUP BY ALL ORDER BY ALL"
+    assert working_table(home, rated) == [(920001, 1), (920002, 2)]
+    assert wrote_at_the_same_time(home) == []
+    assert marquee_json(home, "doctor")["healthy"]
+    last = marquee_json(home, "refresh", *settings(7))
+    read = marquee_json(home, "query", "SELECT count(*) FROM ratings WHERE user_id IN (920001, 920002)")
+    assert (last["state"], read["rows"]) == ("live", [[3]])
