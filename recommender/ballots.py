@@ -152,19 +152,38 @@ def _add_up(users, bits, planes):  # type: ignore[no-untyped-def]
         depth += 1
     planes[:depth] = 0
     carry = planes[depth]
-    for n in range(len(users)):
-        row = bits[users[n]]
+    added = 0
+    while added + 3 <= len(users):  # three rows make a sum and a carry before they touch the planes
+        x, y, z = bits[users[added]], bits[users[added + 1]], bits[users[added + 2]]
+        for w in range(words):
+            both, either = x[w] & y[w], x[w] ^ y[w]
+            ones, twos = either ^ z[w], both | (either & z[w])
+            over = planes[0, w] & ones
+            planes[0, w] ^= ones
+            both, either = twos & over, twos ^ over
+            carry[w] = both | (either & planes[1, w])
+            planes[1, w] ^= either
+        added += 3
+        _carry_on(planes, carry, 2, added)
+    for user in users[added:]:
+        row = bits[user]
         for w in range(words):
             carry[w] = planes[0, w] & row[w]
             planes[0, w] ^= row[w]
-        p = 1
-        while (n + 1) >> p:
-            for w in range(words):
-                both = planes[p, w] & carry[w]
-                planes[p, w] ^= carry[w]
-                carry[w] = both
-            p += 1
+        added += 1
+        _carry_on(planes, carry, 1, added)
     return depth
+
+
+@kernel
+def _carry_on(planes, carry, plane, added):  # type: ignore[no-untyped-def]
+    """Add the carry from one plane on, as far as counts of so many users reach."""
+    while added >> plane:
+        for w in range(len(carry)):
+            both = planes[plane, w] & carry[w]
+            planes[plane, w] ^= carry[w]
+            carry[w] = both
+        plane += 1
 
 
 @kernel

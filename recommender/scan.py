@@ -314,34 +314,44 @@ def _scan(  # type: ignore[no-untyped-def]
 
     Blocks come in a scattered order: a pair soon has met users of every kind, its threshold is high early on.
     """
-    films, width = tiles.shape[1], thresholds.shape[1]
+    films, width, capacity = tiles.shape[1], thresholds.shape[1], sums.shape[1]
+    flat_tiles, flat_sums, flat_classes = tiles.reshape(-1), sums.reshape(-1), classes.reshape(-1)
     stride = _stride(len(tiles))
     for n in range(len(tiles)):
         block = n * stride % len(tiles)
         here = block * films
+        first = first_class + block * LANES
+        in_use = ~np.uint64(0)
+        if lanes_in_use - block * LANES < LANES:
+            in_use = (np.uint64(1) << np.uint64(lanes_in_use - block * LANES)) - np.uint64(1)
         for i in own:
             a = firsts[i]
+            at_a = (here + a) * LANES
             bound = bounds[block, a]
             for start in range((a + 1) // LANES * LANES, width, LANES):
                 promising = bounds_reaching(bounds, block * width + start, bound, thresholds, i * width + start)
                 while promising != np.uint64(0):
                     b = start + lowest_bit(promising)
                     promising &= promising - np.uint64(1)
-                    mask = sums_reaching(tiles, (here + a) * LANES, tiles, (here + b) * LANES, thresholds[i, b])
+                    at_b = (here + b) * LANES
+                    mask = sums_reaching(tiles, at_a, tiles, at_b, thresholds[i, b]) & in_use
+                    if mask == np.uint64(0):
+                        continue
+                    slot = slots[i, b]
+                    row = slot * capacity
+                    place = filled[slot]
                     while mask != np.uint64(0):
                         lane = lowest_bit(mask)
                         mask &= mask - np.uint64(1)
-                        c = block * LANES + lane
-                        if c >= lanes_in_use:
-                            break
-                        slot = slots[i, b]
-                        place = filled[slot]
-                        sums[slot, place] = tiles[block, a, lane] + tiles[block, b, lane]
-                        classes[slot, place] = first_class + c
-                        filled[slot] = place + 1
-                        if place + 1 == sums.shape[1]:
+                        flat_sums[row + place] = flat_tiles[at_a + lane] + flat_tiles[at_b + lane]
+                        flat_classes[row + place] = first + lane
+                        place += 1
+                        if place == capacity:
+                            filled[slot] = place
                             least = _make_room(sums[slot], classes[slot], wanted, filled, slot, a, b, exact)
                             thresholds[i, b] = max(np.int64(thresholds[i, b]), least)
+                            place = filled[slot]
+                    filled[slot] = place
 
 
 @kernel
