@@ -15,7 +15,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration import alerts
+from orchestration import alerts, retention
 from orchestration.jobs import ingest_ratings
 from orchestration.turns import close_abandoned, run_in_the_way
 from warehouse.home import Home
@@ -71,4 +71,4 @@ def _skip(cursor: dict[str, Any], reason: str) -> dg.SensorResult:
     return dg.SensorResult(skip_reason=dg.SkipReason(reason), cursor=json.dumps(cursor))
 
 
-SENSORS = [landing_sensor, *alerts.SENSORS]
+SENSORS = [landing_sensor, *alerts.SENSORS, *retention.SENSORS]
