@@ -26,7 +26,7 @@ from recommender.user_classes import UserClasses, separate_users, user_classes
 
 __all__ = ["MEMORY_BUDGET", "PairRecommendations", "joined", "recommend_pairs", "recommend_some"]
 
-MEMORY_BUDGET = 1_250_000_000
+MEMORY_BUDGET = 1_500_000_000
 """Bytes of tiles, ballots, candidates and answers the search holds at a time, unless the caller says otherwise."""
 
 
@@ -142,7 +142,7 @@ class _Search:
         self.steps = in_steps(self.scores)
         self.blocks = -(-len(self.classes.norms) // LANES)
         block_bytes = len(self.films) * LANES * 2 + padded(len(self.films)) * 4
-        self.blocks_at_once = max(1, min(self.blocks, int(0.6 * memory_budget) // max(block_bytes, 1)))
+        self.blocks_at_once = max(1, min(self.blocks, int(0.8 * memory_budget) // max(block_bytes, 1)))
         self.tile_bytes = self.blocks_at_once * block_bytes
         self.all_tiles: Tiles | None = None
 
