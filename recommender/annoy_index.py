@@ -155,6 +155,11 @@ class BoundIndex:
             total += catalogue.vectors @ catalogue.vectors[others[others >= 0]].sum(axis=0)
         return total
 
+    def prepare(self) -> "BoundIndex":
+        """Make now what the first question would wait for; return the index itself."""
+        self._signup_products  # noqa: B018
+        return self
+
     @functools.cached_property
     def _signup_products(self) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
         """Products of each sign-up film with all films, since most lists are made of those: 53 MB at full size."""

@@ -9,6 +9,7 @@ connection outlives loading.
 """
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -97,15 +98,17 @@ def load_snapshot(home: Home, path: Path) -> Snapshot:
         con = duckdb.connect(str(path), read_only=True)
         try:
             row, checks = release_row(con), check_rows(con)
-            films, pairs = load_films(con), load_pair_table(con)
+            pack = home.pack_folder(release)
+            manifest = read_manifest(pack)
+            _require_same(row, manifest, release, path)
+            neighbourhood = open_pack(pack)
+            with ThreadPoolExecutor(1) as beside:  # kernels and matrix products do not hold the interpreter's lock
+                opening = beside.submit(_open_index, home, row["model_version"], neighbourhood)
+                films, pairs = load_films(con), load_pair_table(con)
+                index, index_problem = opening.result()
         finally:
             con.close()
-        pack = home.pack_folder(release)
-        manifest = read_manifest(pack)
-        _require_same(row, manifest, release, path)
-        neighbourhood = open_pack(pack)
         model = describe_model(home.model_folder(row["model_version"]))
-        index, index_problem = _open_index(home, row["model_version"], neighbourhood)
     except (OSError, ValueError, KeyError, duckdb.Error) as error:
         raise SnapshotError(f"release {release} cannot be served: {error}") from error
     lineage = {
@@ -142,6 +145,6 @@ def _require_same(row: dict[str, Any], manifest: dict[str, Any], release: str, p
 def _open_index(home: Home, model_version: str, neighbourhood: Neighbourhood) -> tuple[BoundIndex | None, str]:
     """Open the model's index; without one the exact engine still answers, so that is no reason not to serve."""
     try:
-        return open_index(home.model_folder(model_version) / INDEX_FILE).bound_to(neighbourhood), ""
+        return open_index(home.model_folder(model_version) / INDEX_FILE).bound_to(neighbourhood).prepare(), ""
     except IndexFileError as error:
         return None, str(error)
