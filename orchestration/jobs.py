@@ -13,6 +13,9 @@ RECOMMENDED = dg.AssetSelection.groups("recs", "published", "ops")
 RATINGS_CHECKED = dg.AssetSelection.checks_for_assets(dg.AssetKey(["raw", "ratings"]))
 INPUTS_CHECKED = dg.AssetSelection.checks_for_assets(*RAW_TABLES)
 """Checks of what a run reads but does not make; those of what it makes are part of it anyway."""
+MODEL_CHECKED = dg.AssetSelection.checks_for_assets(
+    *(dg.AssetKey(["model", name]) for name in ("user_vectors", "annoy_indexes", "evaluation"))
+)
 
 import_source = dg.define_asset_job(
     "import_source",
@@ -29,11 +32,9 @@ reload_ratings = dg.define_asset_job(
     selection=dg.AssetSelection.assets(["raw", "ratings"]),
     description="Make one month of ratings, or a range of months, anew from everything that came in.",
 )
-# What a refresh reads but does not make is not checked by steps of their own: staging takes the recorded results, and
-# makes those that are missing. Hundreds of events of a run that finds nothing new took longer than its work.
 refresh_recommendations = dg.define_asset_job(
     "refresh_recommendations",
-    selection=LIKES | RECOMMENDED,
+    selection=LIKES | RECOMMENDED | INPUTS_CHECKED | MODEL_CHECKED,
     description="Recommend from the likes as they are now: all pairs, staged, checked, live. Hourly.",
 )
 retrain_model = dg.define_asset_job(
