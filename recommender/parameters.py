@@ -98,7 +98,7 @@ class ModelParameters(BaseModel):
         -------
         int
         """
-        return self.neighbours or min(max(10, round(1.5 * math.sqrt(users))), self.max_neighbours)
+        return self.neighbours or min(max(10, math.floor(1.5 * math.sqrt(users) + 0.5)), self.max_neighbours)
 
 
 PRESETS: dict[str, dict[str, Any]] = {
