@@ -6,7 +6,7 @@ import dagster as dg
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata
 from assets.interval_plot import interval_plot
-from recommender.evaluation import CURRENT, Measurement, evaluate, value_of
+from recommender.evaluation import CURRENT, HEADLINE, Measurement, evaluate, value_of
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.evaluations import (
@@ -20,8 +20,6 @@ from warehouse.evaluations import (
     write_evaluation,
 )
 from warehouse.versions import table_version
-
-SHOWN = ("hit_rate@3", "ndcg@10")
 
 
 @dg.asset(
@@ -54,7 +52,7 @@ def model_evaluation(
             write_evaluation(con, found, parameters)
     measurements = read_evaluation(warehouse.con)
     metadata = table_metadata(warehouse.con, TABLE) | {"preview": evaluation_report(measurements)}
-    for metric in SHOWN:
+    for metric in HEADLINE:
         value = value_of(measurements, "held-out users", CURRENT, metric)
         if value == value:  # NaN where nobody could be held out
             metadata[metric] = dg.MetadataValue.float(value)
@@ -68,7 +66,7 @@ def evaluation_report(measurements: list[Measurement]) -> dg.MarkdownMetadataVal
     parts = []
     for split in dict.fromkeys(found.split for found in measurements):
         rows = [found for found in measurements if (found.split, found.slice) == (split, "all")]
-        svg = interval_plot([found for found in rows if found.metric in SHOWN], f"{split}: {rows[0].cases:,} pairs")
+        svg = interval_plot([found for found in rows if found.metric in HEADLINE], f"{split}: {rows[0].cases:,} pairs")
         parts.append(f"![{split}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
         parts.append(_markdown(rows))
     return dg.MetadataValue.md("\n\n".join(parts))

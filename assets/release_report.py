@@ -15,15 +15,12 @@ from typing import Any
 import duckdb
 import jinja2
 
-from recommender.evaluation import ACCURACY, CURRENT, Measurement
+from recommender.evaluation import ACCURACY, CURRENT, HEADLINE, Measurement
 from warehouse.check_results import CheckResult
 from warehouse.evaluations import read_evaluation
 from warehouse.published import example_pairs
 
 TEMPLATE = "release_report.html"
-
-PLOTTED = ("hit_rate@3", "ndcg@10")
-"""Measures drawn with their intervals; the table beside them has all."""
 
 LONGEST_DETAILS = 4_000
 """Characters of a failed check's details that are shown."""
@@ -158,7 +155,7 @@ def _headline(measured: Sequence[Measurement], results: Mapping[str, CheckResult
     """The few numbers somebody looks at first."""
     tiles = []
     for found in measured:
-        if (found.split, found.slice, found.method) == ("held-out users", "all", CURRENT) and found.metric in PLOTTED:
+        if (found.split, found.slice, found.method) == ("held-out users", "all", CURRENT) and found.metric in HEADLINE:
             tiles.append({"name": found.metric, "value": f"{found.value:.3f}", "note": _noted(found)})
     overlap = results.get("overlap_jaccard")
     if overlap is not None and overlap.value is not None and "tenths" in overlap.details:
@@ -203,7 +200,7 @@ def _splits(measured: Sequence[Measurement]) -> list[dict[str, Any]]:
                             _line(cells[method, metric], top[metric]) for method in methods if (method, metric) in cells
                         ],
                     }
-                    for metric in PLOTTED
+                    for metric in HEADLINE
                     if metric in metrics
                 ],
                 "slices": [

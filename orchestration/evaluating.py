@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from recommender.catalogue import Catalogue
-from recommender.evaluation import ACCURACY, CURRENT, Measurement, evaluate
+from recommender.evaluation import ACCURACY, CURRENT, HEADLINE, Measurement, evaluate
 from recommender.parameters import ModelParameters, make_parameters
 from recommender.splits import Ratings
 from recommender.sweep import SAME, Trial, best_trial, sweep
@@ -113,7 +113,7 @@ def _split_lines(split: str, rows: list[Measurement]) -> list[str]:
             lines.append(_columns(f"{method}, {name}", (f"{values[metric]:.3f}" for metric in ACCURACY)))
     lines.append(f"{CURRENT} ahead of (95% interval over users):")
     for row in everything:
-        if row.ahead is not None and row.metric in ("hit_rate@3", "ndcg@10"):
+        if row.ahead is not None and row.metric in HEADLINE:
             lines.append(
                 f"  {row.method:<16} {SHORT.get(row.metric, row.metric):<8} {row.ahead:+.3f} "
                 f"({row.ahead_low:+.3f} to {row.ahead_high:+.3f})"

@@ -51,6 +51,9 @@ CURRENT = "current"
 ACCURACY = ("hit_rate@3", "hit_rate@10", "precision@10", "recall@10", "ndcg@10")
 """Measures with a value per case."""
 
+HEADLINE = ("hit_rate@3", "ndcg@10")
+"""Those that people look at first."""
+
 Lists = NDArray[np.int32]
 """movie_ids, best first, shape (cases, PLACES); -1 where a list is shorter."""
 

@@ -24,7 +24,6 @@ from recommender.users import encode_profile
 MOST_FILMS = 100
 """Films a list can have."""
 
-
 CLOSE = 1e-6
 """Quick scores that differ by less, relatively, are made again in double precision; their rounding is below 2e-7."""
 
@@ -230,7 +229,7 @@ def reranked(
     profile = encode_profile(neighbourhood.catalogue, films)[0]
     users = index.candidates(profile, max(wanted, neighbourhood.parameters.annoy_candidates), films)
     scores = quick_scores(neighbourhood, films, users, index.products(films))
-    order = np.argsort(-scores, kind="stable")[: 2 * wanted]  # of the others none comes among the first
+    order = np.argsort(-scores, kind="stable")
     close = np.zeros(len(users), dtype=bool)
     gaps = scores[order[:-1]] - scores[order[1:]] <= CLOSE * scores[order[:-1]]
     close[order[:-1][gaps]] = close[order[1:][gaps]] = True
