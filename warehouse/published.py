@@ -28,10 +28,12 @@ def release_path(home: Home, release: str | None = None) -> Path:
     ------
     NoReleaseError
     """
-    if release is None:
-        if not home.current.exists():
+    while release is None:
+        path = home.current.resolve()
+        if path.exists():
+            return path
+        if home.current.resolve() == path:  # else another release went live between the two looks
             raise NoReleaseError(f"nothing is live in {home.root} yet; make a release with: marquee run")
-        return home.current.resolve()
     path = home.release_file(release)
     if not path.exists():
         raise NoReleaseError(f"there is no release {release} in {home.published}; see: marquee releases")

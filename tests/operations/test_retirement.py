@@ -87,6 +87,7 @@ def replace_live_release(home: Home, stop: Any) -> None:
         before = home.current.resolve()
         point_link(home.current, file.name)
         before.unlink()
+        time.sleep(0.03)  # a release that lives shorter than it takes to open one could not be read by anybody
 
 
 def open_carelessly(home: Home) -> None:
