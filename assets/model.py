@@ -1,6 +1,8 @@
 """The model group: likes, user vectors and the Annoy index that a retrain makes."""
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,7 @@ import dagster as dg
 import numpy as np
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata
-from recommender.annoy_index import build_index
+from recommender.annoy_index import UserIndex, plant, save_index
 from recommender.neighbourhood import Neighbourhood
 from recommender.parameters import ModelParameters
 from recommender.users import iter_user_vectors, likes_with_vector
@@ -75,18 +77,53 @@ def film_likes(
     )
 
 
-@dg.asset(
-    key=["model", "user_vectors"],
-    group_name="model",
-    kinds={"duckdb", "numpy"},
-    owners=OWNERS,
-    code_version="1",
-    deps=[["model", "likes"], ["model", "film_likes"], ["raw", "genome"]],
+def _spec(table: str, description: str, kinds: set[str]) -> dg.AssetSpec:
+    return dg.AssetSpec(
+        ["model", table],
+        deps=[["model", "likes"], ["model", "film_likes"], ["raw", "genome"]],
+        description=description,
+        group_name="model",
+        kinds=kinds,
+        owners=OWNERS,
+        code_version="1",
+    )
+
+
+USER_VECTORS = _spec(
+    "user_vectors",
+    "Taste of each user: one row per user who likes something, the unit-length sum of the liked films' vectors.",
+    {"duckdb", "numpy"},
 )
-def user_vectors(
-    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
-) -> dg.MaterializeResult:
-    """Taste of each user: one row per user who likes something, the unit-length sum of the liked films' vectors."""
+ANNOY_INDEXES = _spec(
+    "annoy_indexes",
+    "Approximate index of the users for live questions: one row per model version, with its measured recall.",
+    {"annoy", "duckdb"},
+)
+
+
+@dg.multi_asset(name="user_model", specs=[USER_VECTORS, ANNOY_INDEXES], can_subset=True)
+def user_model(
+    context: dg.AssetExecutionContext,
+    parameters: dg.ResourceParam[ModelParameters],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> Iterator[dg.MaterializeResult]:
+    """Write the users' vectors while the trees of the index are planted, which takes one thread and no database.
+
+    Either can be made alone. The seconds of the index are those that it takes when the vectors are written.
+    """
+    wanted = context.selected_asset_keys
+    with ThreadPoolExecutor(1) as pool:
+        index: Future[tuple[UserIndex, float]] | None = None
+        model_version = current_model(warehouse, parameters) if ANNOY_INDEXES.key in wanted else None
+        if ANNOY_INDEXES.key in wanted and model_version is None:
+            index = pool.submit(_plant, read_neighbourhood(warehouse, parameters))
+        if USER_VECTORS.key in wanted:
+            yield _user_vectors(warehouse, parameters)
+        if ANNOY_INDEXES.key in wanted:
+            yield _annoy_indexes(warehouse, parameters, model_version, index)
+
+
+def _user_vectors(warehouse: Warehouse, parameters: ModelParameters) -> dg.MaterializeResult:
     watch = Stopwatch()
     version = digest("user_vectors", inputs_version(warehouse.con, parameters), parameters.weighting)
     changed = table_version(warehouse.con, "model.user_vectors") != version
@@ -100,7 +137,7 @@ def user_vectors(
     metadata = table_metadata(
         warehouse.con, "model.user_vectors", "SELECT user_id, likes, likes_with_vector FROM model.user_vectors LIMIT 8"
     )
-    return result(watch, metadata, version=version, changed=changed)
+    return result(watch, metadata, version=version, changed=changed)._replace(asset_key=USER_VECTORS.key)
 
 
 def _blocks(neighbourhood: Neighbourhood) -> Iterator[UserVectorBlock]:
@@ -112,28 +149,31 @@ def _blocks(neighbourhood: Neighbourhood) -> Iterator[UserVectorBlock]:
         yield UserVectorBlock(likes.user_ids[low:high], vectors, liked[low:high], with_vector[low:high])
 
 
-@dg.asset(
-    key=["model", "annoy_indexes"],
-    group_name="model",
-    kinds={"annoy", "duckdb"},
-    owners=OWNERS,
-    code_version="1",
-    deps=[["model", "likes"], ["model", "film_likes"], ["raw", "genome"]],
-)
-def annoy_indexes(
-    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
+def _plant(neighbourhood: Neighbourhood) -> tuple[UserIndex, float]:
+    """Plant the index; with the seconds it took."""
+    started = time.perf_counter()
+    return plant(neighbourhood), time.perf_counter() - started
+
+
+def _annoy_indexes(
+    warehouse: Warehouse,
+    parameters: ModelParameters,
+    version: str | None,
+    index: Future[tuple[UserIndex, float]] | None,
 ) -> dg.MaterializeResult:
-    """Approximate index of the users for live questions: one row per model version, with its measured recall."""
+    """Make a model of the index that is being planted, or describe the one there is."""
     watch = Stopwatch()
-    version = current_model(warehouse, parameters)
-    changed = version is None
-    if version is None:
+    if index is not None:
+        planted, seconds = index.result()
         neighbourhood = read_neighbourhood(warehouse, parameters)
 
         def build(folder: Path) -> dict[str, Any]:
-            return build_index(folder / INDEX_FILE, neighbourhood)
+            started = time.perf_counter()
+            facts = save_index(folder / INDEX_FILE, planted, neighbourhood)
+            return {**facts, "seconds": round(seconds + time.perf_counter() - started, 3)}
 
         version = make_model(warehouse, parameters, build)
+    assert version is not None
     folder = warehouse.home.model_folder(version)
     manifest = read_model_manifest(folder)
     metadata = table_metadata(
@@ -148,7 +188,8 @@ def annoy_indexes(
         "recall": manifest["recall"],
         "items": manifest["items"],
     }
-    return result(watch, metadata, version=version, changed=changed)
+    made = result(watch, metadata, version=version, changed=index is not None)
+    return made._replace(asset_key=ANNOY_INDEXES.key)
 
 
-ASSETS = [likes, film_likes, user_vectors, annoy_indexes]
+ASSETS = [likes, film_likes, user_model]

@@ -224,23 +224,26 @@ def _users_of_items(user_ids: NDArray[np.int32], neighbourhood: Neighbourhood) -
 
 
 def build_index(path: Path, neighbourhood: Neighbourhood, threads: int | None = None) -> dict[str, Any]:
-    """Index all eligible users, and measure what came of it.
+    """Index all eligible users, and measure what came of it: `plant`, then `save_index`."""
+    return save_index(path, plant(neighbourhood, threads), neighbourhood, threads)
 
-    Annoy has no seeded way to build with several threads (its files then differ from run to run), so it gets one.
+
+def plant(neighbourhood: Neighbourhood, threads: int | None = None) -> UserIndex:
+    """Make an index of all eligible users, in memory.
+
+    Annoy has no seeded way to build with several threads (its files then differ from run to run), so it gets one, and
+    does not hold the interpreter's lock meanwhile.
 
     Parameters
     ----------
-    path : Path
-        File of the index; ``projection.npy``, ``offset.npy``, ``user_ids.npy``, ``points.npy`` are written beside it.
     neighbourhood : Neighbourhood
         Its `annoy_*` parameters count.
     threads : int, optional
-        For everything but the index itself. The files do not depend on it.
+        For everything but the trees. The index does not depend on it.
 
     Returns
     -------
-    dict
-        dimensions, trees, seed, items, recall (`measure_recall`).
+    UserIndex
     """
     parameters, likes, catalogue = neighbourhood.parameters, neighbourhood.likes, neighbourhood.catalogue
     users = np.flatnonzero(neighbourhood.eligible)
@@ -263,18 +266,43 @@ def build_index(path: Path, neighbourhood: Neighbourhood, threads: int | None = 
         annoy.add_item(item, point)
     if len(users):
         annoy.build(parameters.annoy_trees, n_jobs=1)
-        annoy.save(str(path))
+    return UserIndex(annoy, directions, offset, kept.user_ids, coarse(features))
+
+
+def save_index(
+    path: Path, index: UserIndex, neighbourhood: Neighbourhood, threads: int | None = None
+) -> dict[str, Any]:
+    """Write an index to files, and measure what they find.
+
+    Parameters
+    ----------
+    path : Path
+        File of the index; ``projection.npy``, ``offset.npy``, ``user_ids.npy``, ``points.npy`` are written beside it.
+    index : UserIndex
+        Just planted.
+    neighbourhood : Neighbourhood
+        That it was planted from.
+    threads : int, optional
+        For the measurement, which does not depend on it.
+
+    Returns
+    -------
+    dict
+        dimensions, trees, seed, items, recall (`measure_recall`).
+    """
+    if len(index.user_ids):
+        index.annoy.save(str(path))
     else:
         path.touch()
-    np.save(path.with_name("projection.npy"), directions)
-    np.save(path.with_name("offset.npy"), offset)
-    np.save(path.with_name("user_ids.npy"), kept.user_ids)
-    np.save(path.with_name("points.npy"), coarse(features))
+    np.save(path.with_name("projection.npy"), index.directions)
+    np.save(path.with_name("offset.npy"), index.offset)
+    np.save(path.with_name("user_ids.npy"), index.user_ids)
+    np.save(path.with_name("points.npy"), index.points)
     return {
-        "dimensions": directions.shape[1],
-        "trees": parameters.annoy_trees,
-        "seed": parameters.annoy_seed,
-        "items": len(users),
+        "dimensions": index.directions.shape[1],
+        "trees": neighbourhood.parameters.annoy_trees,
+        "seed": neighbourhood.parameters.annoy_seed,
+        "items": len(index.user_ids),
         "recall": measure_recall(open_index(path).bound_to(neighbourhood), threads=threads),
     }
 

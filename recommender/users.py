@@ -169,19 +169,34 @@ def encode_profile(catalogue: Catalogue, positions: NDArray[np.int32]) -> tuple[
 def _encode(indptr, films, vector_rows, vectors, low, high, norms, with_vector, out):  # type: ignore[no-untyped-def]
     """Encode users low..high: norms and counts in place, unit vectors into `out` unless that has no rows.
 
-    Sums run in float64 in the order of the films, one user at a time: nothing depends on how users are split up.
+    Sums run in float64 in the order of the films, one user at a time: nothing depends on how users are split up. Four
+    films are added in one pass over the sum, which then goes through the processor's cache a quarter as often.
     """
     tags = vectors.shape[1]
     total = np.zeros(tags)
+    longest = 0
     for user in range(low, high):
-        total[:] = 0.0
+        longest = max(longest, indptr[user + 1] - indptr[user])
+    rows = np.empty(longest, dtype=np.int64)
+    for user in range(low, high):
         count = 0
         for k in range(indptr[user], indptr[user + 1]):
             row = vector_rows[films[k]]
             if row >= 0:
+                rows[count] = row
                 count += 1
-                for tag in range(tags):
-                    total[tag] += vectors[row, tag]
+        total[:] = 0.0
+        k = 0
+        while k + 4 <= count:
+            a, b, c, d = vectors[rows[k]], vectors[rows[k + 1]], vectors[rows[k + 2]], vectors[rows[k + 3]]
+            for tag in range(tags):
+                total[tag] = (((total[tag] + a[tag]) + b[tag]) + c[tag]) + d[tag]
+            k += 4
+        while k < count:
+            last = vectors[rows[k]]
+            for tag in range(tags):
+                total[tag] += last[tag]
+            k += 1
         square = 0.0
         for tag in range(tags):
             square += total[tag] * total[tag]

@@ -7,8 +7,9 @@ publication of an import (`warehouse.imports`).
 Which of several rows is kept follows from their content, never from their place in the file.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -121,6 +122,12 @@ class Work:
     progress: bool
     files: list[ImportedFile] = field(default_factory=list)
     tables: dict[str, Output] = field(default_factory=dict)
+
+    @contextmanager
+    def beside(self) -> Iterator["Work"]:
+        """The same import for another thread: a second connection with temporary tables of its own."""
+        with self.con.cursor() as con:
+            yield replace(self, con=con)
 
     def say(self, text: str) -> None:
         """Tell people what is going on, on stderr."""
@@ -264,7 +271,7 @@ def import_table(work: Work, file: InputFile, *, must_be_whole: bool = False) ->
     Parameters
     ----------
     work : Work
-        With the temporary table ``known_films(movie_id)`` if the file is about films defined elsewhere.
+        With the table ``known_films(movie_id)`` if the file is about films defined elsewhere.
     file : InputFile
     must_be_whole : bool
         Whether a cut last line makes the file unusable rather than the line.

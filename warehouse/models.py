@@ -24,7 +24,7 @@ from warehouse.versions import code_version, digest, table_version, version_name
 INDEX_FILE = "users.ann"
 
 Build = Callable[[Path], Mapping[str, Any]]
-"""Writes a model's files into a folder and returns facts: dimensions, trees, seed, items, recall."""
+"""Writes a model's files into a folder and returns facts: dimensions, trees, seed, items, recall, seconds."""
 
 
 def model_hash(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:
@@ -75,10 +75,8 @@ def make_model(warehouse: Warehouse, parameters: ModelParameters, build: Build) 
     version = version_name(content_hash, now)
     temporary = home.models / f"{TEMPORARY}{version}"
     temporary.mkdir()
-    started = datetime.now(UTC)
     facts = dict(build(temporary))
     step("index_built")
-    facts["seconds"] = (datetime.now(UTC) - started).total_seconds()
     lineage = {
         "model_version": version,
         "created_at": now.replace(tzinfo=None),
