@@ -201,18 +201,18 @@ def _import_files(work: Work, files: Mapping[str, CsvFile]) -> tuple[int, Incomp
     _require_rows(work, files["movies"], "movies")
     movies = sql_text(str(work.folder / "movies.parquet"))
     work.con.execute(f"CREATE TABLE known_films AS SELECT movie_id FROM read_parquet({movies})")
-    # The genome beside the ratings: either alone leaves a core idle half of the time.
+    # What describes films beside the ratings: either alone leaves a core idle half of the time.
     with ThreadPoolExecutor(1) as pool, work.beside() as other:
-        genome = pool.submit(_import_genome_files, other, files)
+        genome = pool.submit(_import_tags, other, files)
         import_table(work, files["ratings"])
         _require_rows(work, files["ratings"], "ratings")
-        if "tags" in files:
-            import_table(work, files["tags"])
         return genome.result()
 
 
-def _import_genome_files(work: Work, files: Mapping[str, CsvFile]) -> tuple[int, IncompleteFilms]:
-    """Convert the files of the genome, if there are any; returns what `_import_files` does."""
+def _import_tags(work: Work, files: Mapping[str, CsvFile]) -> tuple[int, IncompleteFilms]:
+    """Convert tags and genome, if there are any; returns what `_import_files` does."""
+    if "tags" in files:
+        import_table(work, files["tags"])
     if "genome_scores" not in files:
         return 0, IncompleteFilms()
     import_table(work, files["genome_tags"])
