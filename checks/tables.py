@@ -30,7 +30,10 @@ EXAMPLES = 5
 """Failing rows shown."""
 
 LARGE = 2_000_000
-"""Rows from which on uniqueness of two whole numbers is found by sorting ranges: a third of the time of hashing."""
+"""Rows from which on uniqueness of two whole numbers is left to polars: a fifth of the time of DuckDB's GROUP BY."""
+
+AT_ONCE = 30_000_000
+"""Keys held at a time for that, 240 MB."""
 
 
 def one_row(con: duckdb.DuckDBPyConnection, query: str, parameters: Any = None) -> tuple[Any, ...]:
@@ -148,7 +151,7 @@ def _repeated(con: duckdb.DuckDBPyConnection, table: str, key: list[str], rows: 
     if _strictly_sorted(con, table, key):
         return 0
     if rows > LARGE and len(key) == 2:
-        return _repeated_pairs(con, table, key)
+        return _repeated_pairs(con, table, key, rows)
     columns = ", ".join(key)
     row = one_row(
         con, f"SELECT coalesce(sum(n - 1), 0) FROM (SELECT count(*) AS n FROM {table} GROUP BY {columns} HAVING n > 1)"
@@ -174,19 +177,18 @@ def _greater(key: list[str]) -> str:
     return f"{later} OR {first} = before_{first} AND ({_greater(rest)})" if rest else later
 
 
-def _repeated_pairs(con: duckdb.DuckDBPyConnection, table: str, key: list[str]) -> int:
-    """The same for two whole numbers in a large table: sorted in memory, a range at a time."""
+def _repeated_pairs(con: duckdb.DuckDBPyConnection, table: str, key: list[str], rows: int) -> int:
+    """The same for two whole numbers in a large table: as one number each, in ranges that fit the memory."""
     first, second = key
     span = one_row(con, f"SELECT min({first}), max({first}) FROM {table}")
     repeated = 0
-    edges = np.linspace(span[0], span[1] + 1, 9).astype(np.int64)
+    edges = np.linspace(span[0], span[1] + 1, -(-rows // AT_ONCE) + 1).astype(np.int64)
     for low, high in pairwise(edges):
         found = con.execute(
             f"SELECT {first}::BIGINT * 4294967296 + {second} AS k FROM {table} WHERE {first} >= ? AND {first} < ?",
             [int(low), int(high)],
         ).fetchnumpy()["k"]
-        values = np.sort(np.asarray(found))
-        repeated += int((values[1:] == values[:-1]).sum())
+        repeated += len(found) - pl.Series(np.asarray(found)).n_unique()
     return repeated
 
 

@@ -19,7 +19,6 @@ import duckdb
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from checks.release import REQUIRED_CHECKS
 from recommender.parameters import ParameterError, make_parameters
 from warehouse.challenger import challenge, withdraw
 from warehouse.database import Warehouse, open_warehouse
@@ -238,6 +237,8 @@ def promote_command(
     """Make a release the live one, or the challenger; refuses what has not passed every blocking check."""
     act, role = (challenge, "the challenger") if challenger else (promote, "live")
     with _refusals(), _writing(_home(context), f"promote {release}") as warehouse:
+        from checks.release import REQUIRED_CHECKS
+
         changed = act(warehouse, release, REQUIRED_CHECKS, who=acting_user(), why=why, force=force)
     print(f"{release} is {role}" if changed else f"{release} was {role} already")
 

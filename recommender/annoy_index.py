@@ -390,21 +390,24 @@ def _true_neighbours(
     likes, catalogue = neighbourhood.likes, neighbourhood.catalogue
     users = np.flatnonzero(neighbourhood.eligible)
     rows = catalogue.vector_rows[likes.films]
-    truth = []
+    most = min(5 * wanted, len(users))
+    truth: list[NDArray[np.int64]] = []
     for low in range(0, len(profiles), 32):
         some = profiles[low : low + 32]
         encoded = [encode_profile(catalogue, films) for films in some]
         vectors = np.stack([vector * np.float32(norm) for vector, norm in encoded])
         scores = project(likes.indptr, rows, neighbourhood.norms, catalogue.vectors @ vectors.T, threads)
-        for number, films in enumerate(some):
+
+        def first(number: int, some=some, scores=scores) -> NDArray[np.int64]:  # type: ignore[no-untyped-def]
+            films, own = some[number], np.ascontiguousarray(scores[:, number])
             if bound.fans is not None:
                 for film, bonus in zip(films, film_bonuses(neighbourhood, films), strict=True):
-                    scores[bound.fans.of(film), number] += bonus
-        scores = scores[users]
-        near = np.argpartition(-scores, min(5 * wanted, len(users)) - 1, axis=0)[: 5 * wanted]
-        for number, films in enumerate(some):
-            chosen = users[near[:, number]]
-            truth.append(chosen[first_places(candidate_scores(neighbourhood, films, chosen), chosen, wanted)])
+                    own[bound.fans.of(film)] += bonus
+            least = np.partition(own[users], -most)[-most]
+            chosen = users[own[users] >= least]
+            return chosen[first_places(candidate_scores(neighbourhood, films, chosen), chosen, wanted)]
+
+        truth += run_parallel(first, range(len(some)), threads)
     return truth
 
 

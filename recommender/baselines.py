@@ -63,14 +63,16 @@ def item_item(
     """
     lists = np.full((len(pairs), count), -1, dtype=np.int32)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
-    at_once = max(2, COUNTERS // max(len(catalogue.movie_ids), 1))
+    # Films somebody likes come first; the others are liked together with nothing.
+    width = max(int((catalogue.like_counts > 0).sum()), int(pairs.max(initial=-1)) + 1)
+    at_once = max(2, COUNTERS // max(width, 1))
     groups = 1 if len(np.unique(pairs)) <= at_once else -(-2 * len(pairs) // at_once)
     fans = make_fans(likes, len(catalogue.movie_ids), np.arange(len(likes.user_ids)))
     for cases in np.array_split(order, groups):
         films = np.unique(pairs[cases])
         row_of_film = np.full(len(catalogue.movie_ids), -1, dtype=np.int64)
         row_of_film[films] = np.arange(len(films))
-        together = np.zeros((len(films), len(catalogue.movie_ids)), dtype=np.int32)
+        together = np.zeros((len(films), width), dtype=np.int32)
 
         def count_one(row: int, films=films, together=together) -> None:  # type: ignore[no-untyped-def]
             _count_together(likes.indptr, likes.films, fans.of(films[row]), together[row])
