@@ -1,12 +1,13 @@
 """Homes that several tests look at; whoever changes one works on a copy."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.command import marquee, marquee_json
+from tests.dagster_dev import Webserver, dagster_dev
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +43,21 @@ def small_home(small_live: Path, tmp_path: Path) -> Path:
     home = tmp_path / "home"
     shutil.copytree(small_live, home, symlinks=True)
     return home
+
+
+@pytest.fixture(scope="module")
+def live_copy(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the small home for the tests of one module, which build on each other's work."""
+    home = tmp_path_factory.mktemp("copy") / "home"
+    shutil.copytree(small_live, home, symlinks=True)
+    return home
+
+
+@pytest.fixture(scope="module")
+def webserver(live_copy: Path) -> Iterator[Webserver]:
+    """`dagster dev` over that copy."""
+    with dagster_dev(live_copy) as running:
+        yield running
 
 
 @pytest.fixture

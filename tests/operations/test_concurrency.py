@@ -5,20 +5,17 @@ two at a time.
 """
 
 import os
-import shutil
 import time
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
-import pytest
 
 from orchestration.instance import prepare_instance
 from orchestration.schedules import ALL_SHARDS
 from tests.command import marquee_json
-from tests.dagster_dev import ENDED, Webserver, dagster_dev, wait_for
+from tests.dagster_dev import ENDED, Webserver, wait_for
 from tests.operations.conftest import HEADER
 from tests.operations.test_turns import start
 from tests.orchestration.test_ingest import IN_2018, films
@@ -27,19 +24,6 @@ from warehouse.home import Home
 from warehouse.writer_lock import holder, writer_lock
 
 STEPS = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
-
-
-@pytest.fixture(scope="module")
-def home(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    copy = tmp_path_factory.mktemp("concurrency") / "home"
-    shutil.copytree(small_live, copy, symlinks=True)
-    return copy
-
-
-@pytest.fixture(scope="module")
-def webserver(home: Path) -> Iterator[Webserver]:
-    with dagster_dev(home) as running:
-        yield running
 
 
 def parameters(neighbours: int) -> dict[str, Any]:
@@ -63,29 +47,29 @@ def wrote_at_the_same_time(home: Path) -> list[str]:
     return [f"{before[2]} and {after[2]}" for before, after in pairwise(spans) if after[0] < before[1]]
 
 
-def test_two_runs_at_once_make_one_release(home: Path) -> None:
-    running = [start(home, "run", *settings(9), "--json") for _ in range(2)]
+def test_two_runs_at_once_make_one_release(live_copy: Path) -> None:
+    running = [start(live_copy, "run", *settings(9), "--json") for _ in range(2)]
     ended = [process.communicate(timeout=900) for process in running]
     assert [process.returncode for process in running] == [0, 0], ended
     assert sorted(stdout.split('"state": "')[1].split('"')[0] for stdout, _ in ended) == ["live", "unchanged"]
     assert any("waiting for process" in stderr for _, stderr in ended)
-    assert len(marquee_json(home, "releases")["releases"]) == 2
+    assert len(marquee_json(live_copy, "releases")["releases"]) == 2
 
 
 def test_a_run_an_ingest_and_a_landing_file_while_the_daemon_refreshes(
-    webserver: Webserver, home: Path, tmp_path: Path
+    webserver: Webserver, live_copy: Path, tmp_path: Path
 ) -> None:
-    a, b, *_ = films(home)
+    a, b, *_ = films(live_copy)
     typed = tmp_path / "typed.csv"
     typed.write_text(HEADER + f"920001,{a},5.0,{IN_2018}\n")
-    with writer_lock(home / "warehouse.lock", "the test", wait_seconds=60):
+    with writer_lock(live_copy / "warehouse.lock", "the test", wait_seconds=60):
         # The daemon's refresh is under way and stays so until the lock is free, long enough for the sensor to look.
         refresh = webserver.start("refresh_recommendations", parameters(8), ALL_SHARDS)
         wait_for(lambda: webserver.status(refresh) == "STARTED", 120, "the daemon's refresh")
-        landed = home / "landing" / "landed.csv"
+        landed = live_copy / "landing" / "landed.csv"
         landed.write_text(HEADER + f"920002,{a},5.0,{IN_2018}\n920002,{b},4.5,{IN_2018}\n")
         os.utime(landed, (time.time() - 60, time.time() - 60))
-        commands = [start(home, "run", *settings(7)), start(home, "ingest", typed)]
+        commands = [start(live_copy, "run", *settings(7)), start(live_copy, "ingest", typed)]
         for process in commands:
             assert process.stderr is not None
             assert "waiting for" in process.stderr.readline()
@@ -98,14 +82,16 @@ def test_a_run_an_ingest_and_a_landing_file_while_the_daemon_refreshes(
     ended = [process.communicate(timeout=900) for process in commands]
     assert [process.returncode for process in commands] == [0, 0], ended
     assert webserver.wait(refresh) == "SUCCESS"
-    wait_for(lambda: (home / "landing" / "ingested" / "landed.csv").exists(), 180, "the landed file to be taken in")
+    wait_for(
+        lambda: (live_copy / "landing" / "ingested" / "landed.csv").exists(), 180, "the landed file to be taken in"
+    )
     wait_for(lambda: {run["status"] for run in webserver.runs()} <= ENDED, 120, "all runs to end")
     assert {run["status"] for run in webserver.runs()} == {"SUCCESS"}
-    assert holder(home / "warehouse.lock") == {}
+    assert holder(live_copy / "warehouse.lock") == {}
     rated = "SELECT user_id, count(*) FROM raw.ratings WHERE user_id IN (920001, 920002) GROUP BY ALL ORDER BY ALL"
-    assert working_table(home, rated) == [(920001, 1), (920002, 2)]
-    assert wrote_at_the_same_time(home) == []
-    assert marquee_json(home, "doctor")["healthy"]
-    last = marquee_json(home, "refresh", *settings(7))
-    read = marquee_json(home, "query", "SELECT count(*) FROM ratings WHERE user_id IN (920001, 920002)")
+    assert working_table(live_copy, rated) == [(920001, 1), (920002, 2)]
+    assert wrote_at_the_same_time(live_copy) == []
+    assert marquee_json(live_copy, "doctor")["healthy"]
+    last = marquee_json(live_copy, "refresh", *settings(7))
+    read = marquee_json(live_copy, "query", "SELECT count(*) FROM ratings WHERE user_id IN (920001, 920002)")
     assert (last["state"], read["rows"]) == ("live", [[3]])

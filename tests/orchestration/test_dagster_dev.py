@@ -3,31 +3,16 @@
 Launched as the UI does it, through the webserver's GraphQL, and waited for; the runs of `marquee run` are beside them.
 """
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestration.schedules import ALL_SHARDS
-from tests.dagster_dev import Webserver, dagster_dev
+from tests.dagster_dev import Webserver
 from tests.orchestration.test_partitions import busiest_months
 
 TOP_40 = {"resources": {"parameters": {"config": {"top_movies": 40}}}}
-
-
-@pytest.fixture(scope="module")
-def home(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    copy = tmp_path_factory.mktemp("dev") / "home"
-    shutil.copytree(small_live, copy, symlinks=True)
-    return copy
-
-
-@pytest.fixture(scope="module")
-def webserver(home: Path) -> Iterator[Webserver]:
-    with dagster_dev(home) as running:
-        yield running
 
 
 @pytest.mark.parametrize(
@@ -45,8 +30,8 @@ def test_every_job_can_be_launched(
     assert webserver.launch(job, config, tags) == "SUCCESS"
 
 
-def test_a_single_month_and_a_single_shard_can_be_materialized(webserver: Webserver, home: Path) -> None:
-    month, _ = busiest_months(home)
+def test_a_single_month_and_a_single_shard_can_be_materialized(webserver: Webserver, live_copy: Path) -> None:
+    month, _ = busiest_months(live_copy)
     assert webserver.launch("reload_ratings", {}, {"dagster/partition": month}) == "SUCCESS"
     assets = [["recs", "pair_recommendations"]]
     assert webserver.launch("__ASSET_JOB", TOP_40, {"dagster/partition": "3"}, assets) == "SUCCESS"
