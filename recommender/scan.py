@@ -310,26 +310,30 @@ def scan(
 def _scan(  # type: ignore[no-untyped-def]
     tiles, bounds, first_class, lanes_in_use, firsts, own, wanted, slots, thresholds, filled, sums, classes, exact
 ):
-    """Collect candidates: block by block, so that a block's scores stay in the cache for all pairs.
+    """Collect candidates: for a vector of second films at a time, whose pairs' lists then stay in the cache, block by
+    block, so that a block's scores do for all pairs.
 
     Blocks come in a scattered order: a pair soon has met users of every kind, its threshold is high early on.
     """
     films, width, capacity = tiles.shape[1], thresholds.shape[1], sums.shape[1]
     flat_tiles, flat_sums, flat_classes = tiles.reshape(-1), sums.reshape(-1), classes.reshape(-1)
     stride = _stride(len(tiles))
-    for n in range(len(tiles)):
-        block = n * stride % len(tiles)
-        here = block * films
-        first = first_class + block * LANES
-        in_use = ~np.uint64(0)
-        if lanes_in_use - block * LANES < LANES:
-            in_use = (np.uint64(1) << np.uint64(lanes_in_use - block * LANES)) - np.uint64(1)
-        for i in own:
-            a = firsts[i]
-            at_a = (here + a) * LANES
-            bound = bounds[block, a]
-            for start in range((a + 1) // LANES * LANES, width, LANES):
-                promising = bounds_reaching(bounds, block * width + start, bound, thresholds, i * width + start)
+    for start in range(0, width, LANES):
+        for n in range(len(tiles)):
+            block = n * stride % len(tiles)
+            here = block * films
+            first = first_class + block * LANES
+            in_use = ~np.uint64(0)
+            if lanes_in_use - block * LANES < LANES:
+                in_use = (np.uint64(1) << np.uint64(lanes_in_use - block * LANES)) - np.uint64(1)
+            for i in own:
+                a = firsts[i]
+                if start < (a + 1) // LANES * LANES:
+                    continue
+                at_a = (here + a) * LANES
+                promising = bounds_reaching(
+                    bounds, block * width + start, bounds[block, a], thresholds, i * width + start
+                )
                 while promising != np.uint64(0):
                     b = start + lowest_bit(promising)
                     promising &= promising - np.uint64(1)

@@ -99,11 +99,8 @@ def separate_users(neighbourhood: Neighbourhood) -> UserClasses:
 
 def _film_labels(catalogue: Catalogue, distinct: NDArray[np.int32]) -> NDArray[np.int64]:
     """Label vector rows such that equal vectors share a label, except for the films in `distinct`."""
-    vectors = np.ascontiguousarray(catalogue.vectors)
-    if vectors.size == 0:
-        return np.arange(len(vectors))
-    whole_rows = vectors.view(np.dtype((np.void, vectors.shape[1] * vectors.itemsize))).ravel()
-    labels = np.unique(whole_rows, return_inverse=True)[1].astype(np.int64)
+    known: dict[bytes, int] = {}
+    labels = np.array([known.setdefault(row.tobytes(), len(known)) for row in catalogue.vectors], dtype=np.int64)
     own = catalogue.vector_rows[distinct]
     labels[own] = len(labels) + own
     return labels
