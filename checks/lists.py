@@ -114,7 +114,7 @@ def _published(staged: Staged, pairs: list[tuple[int, int]]) -> dict[tuple[int, 
 
 
 def _recomputed(staged: Staged, pair: tuple[int, int]) -> Films:
-    found = recommend_list(staged.pack, pair)
+    found = recommend_list(staged.pack, pair, threads=None)
     return list(zip(found.movie_ids.tolist(), found.votes.tolist(), strict=True))
 
 

@@ -80,24 +80,32 @@ def item_item(
         run_parallel(count_one, range(len(films)), threads)
 
         def answer(case: int, row_of_film=row_of_film, together=together) -> None:  # type: ignore[no-untyped-def]
-            lists[case] = _likeliest(together[row_of_film[pairs[case]]], pairs[case], count)
+            a, b = pairs[case]
+            _likeliest(together[row_of_film[a]], together[row_of_film[b]], a, b, lists[case])
 
         run_parallel(answer, cases, threads)
     return lists
 
 
-def _likeliest(together: NDArray[np.int32], pair: NDArray[np.integer], count: int) -> NDArray[np.int32]:
-    """Best films of one pair; `together`, shape (2, films), counts who likes each film with a and with b."""
-    alone = together[[0, 1], pair]  # a film is liked together with itself by everybody who likes it
-    scores = (together / np.maximum(alone, 1)[:, None]).sum(axis=0)
-    scores[pair] = 0.0
-    films = np.flatnonzero(scores > 0.0)
-    if len(films) > count:  # keep all ties of the last place for the sort
-        films = films[scores[films] >= np.partition(scores[films], -count)[-count]]
-    best = films[np.lexsort((films, -scores[films]))][:count]
-    filled: NDArray[np.int32] = np.full(count, -1, dtype=np.int32)
-    filled[: len(best)] = best
-    return filled
+@kernel
+def _likeliest(with_a, with_b, a, b, best):  # type: ignore[no-untyped-def]
+    """Fill `best` with the films of one pair; `with_a` and `with_b` count who likes each film together with a and b."""
+    # A film is liked together with itself by everybody who likes it.
+    fans_of_a, fans_of_b = max(with_a[a], 1), max(with_b[b], 1)
+    scores = np.zeros(len(best))
+    filled = 0
+    for film in range(len(with_a)):
+        if film in (a, b):
+            continue
+        score = with_a[film] / fans_of_a + with_b[film] / fans_of_b
+        if score <= 0.0 or (filled == len(best) and score <= scores[filled - 1]):
+            continue
+        place = min(filled, len(best) - 1)
+        filled = place + 1
+        while place > 0 and scores[place - 1] < score:
+            scores[place], best[place] = scores[place - 1], best[place - 1]
+            place -= 1
+        scores[place], best[place] = score, film
 
 
 @kernel

@@ -26,7 +26,7 @@ from recommender.user_classes import UserClasses, separate_users, user_classes
 
 __all__ = ["MEMORY_BUDGET", "PairRecommendations", "joined", "recommend_pairs", "recommend_some"]
 
-MEMORY_BUDGET = 1_500_000_000
+MEMORY_BUDGET = 1_250_000_000
 """Bytes of tiles, ballots, candidates and answers the search holds at a time, unless the caller says otherwise."""
 
 

@@ -19,7 +19,7 @@ from warehouse.writer_lock import writer_lock
 WAIT_SECONDS = 900.0
 """How long a writer waits for another one before it gives up and names it: longer than a full retrain takes."""
 
-MEMORY_LIMIT = "2500MB"
+MEMORY_LIMIT = "2300MB"
 """DuckDB spills to the home's scratch folder beyond this; leaves room for numpy beside it in a 5 GB run."""
 
 
