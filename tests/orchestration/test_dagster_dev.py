@@ -10,7 +10,7 @@ import pytest
 
 from orchestration.schedules import ALL_SHARDS
 from tests.dagster_dev import Webserver
-from tests.orchestration.test_partitions import busiest_months
+from tests.orchestration.test_partitions import busiest_months, working_table
 
 TOP_40 = {"resources": {"parameters": {"config": {"top_movies": 40}}}}
 
@@ -35,6 +35,28 @@ def test_a_single_month_and_a_single_shard_can_be_materialized(webserver: Webser
     assert webserver.launch("reload_ratings", {}, {"dagster/partition": month}) == "SUCCESS"
     assets = [["recs", "pair_recommendations"]]
     assert webserver.launch("__ASSET_JOB", TOP_40, {"dagster/partition": "3"}, assets) == "SUCCESS"
+
+
+def test_vectors_and_index_which_one_step_makes_can_be_made_alone(webserver: Webserver, live_copy: Path) -> None:
+    def made() -> list[tuple[object, ...]]:
+        return working_table(
+            live_copy,
+            "SELECT (SELECT count(*) FROM model.annoy_indexes), version FROM ops.table_versions "
+            "WHERE table_name = 'model.user_vectors'",
+        )
+
+    def settings(**changed: object) -> dict[str, Any]:
+        return {"resources": {"parameters": {"config": {"top_movies": 40, **changed}}}}
+
+    ((indexes, vectors),) = made()
+    assert isinstance(indexes, int)
+    other_trees, other_vectors = settings(annoy_trees=5), settings(weighting="idf")
+    assert webserver.launch("__ASSET_JOB", other_trees, {}, [["model", "annoy_indexes"]]) == "SUCCESS"
+    assert made() == [(indexes + 1, vectors)]
+    assert webserver.launch("__ASSET_JOB", other_vectors, {}, [["model", "user_vectors"]]) == "SUCCESS"
+    ((indexes_then, vectors_then),) = made()
+    assert indexes_then == indexes + 1
+    assert vectors_then != vectors
 
 
 def test_runs_of_the_command_line_stand_beside_them(webserver: Webserver) -> None:
