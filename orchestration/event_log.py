@@ -12,17 +12,20 @@ that dies; a power cut can cost the last events, never the files' integrity.
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
+from types import ModuleType
 from typing import Any
 
-from dagster._core.storage.event_log.sqlite import sqlite_event_log
-from dagster._core.storage.runs.sqlite import sqlite_run_storage
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import QueuePool
 
-MODULES = (sqlite_event_log, sqlite_run_storage)
-"""Where Dagster makes engines."""
+MODULES = (
+    "dagster._core.storage.event_log.sqlite.sqlite_event_log",
+    "dagster._core.storage.runs.sqlite.sqlite_run_storage",
+)
+"""Where Dagster makes engines. They are its own affair: if they move some day, events become slower, and no more."""
 
 
 class KeptPool(QueuePool):
@@ -51,18 +54,28 @@ def quick_event_log() -> Iterator[None]:
         return engines[url]
 
     # Dagster has no setting for it; its modules call what they imported under this name.
-    for module in MODULES:
+    modules = _modules()
+    for module in modules:
         module.create_engine = engine_of  # type: ignore[attr-defined]
     event.listen(Engine, "connect", _tune)
     try:
         yield
     finally:
         event.remove(Engine, "connect", _tune)
-        for module in MODULES:
+        for module in modules:
             module.create_engine = create_engine  # type: ignore[attr-defined]
         for engine in engines.values():
             if isinstance(engine.pool, KeptPool):
                 engine.pool.close()
+
+
+def _modules() -> list[ModuleType]:
+    """Those of `MODULES` that there are."""
+    found = []
+    for name in MODULES:
+        with suppress(ImportError):
+            found.append(import_module(name))
+    return found
 
 
 def _tune(connection: Any, record: object) -> None:
