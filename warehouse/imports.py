@@ -205,7 +205,7 @@ def _import_files(work: Work, files: Mapping[str, CsvFile]) -> tuple[int, Incomp
     movies = sql_text(str(work.folder / "movies.parquet"))
     work.con.execute(f"CREATE TABLE known_films AS SELECT movie_id FROM read_parquet({movies})")
     # What describes films beside the ratings: either alone leaves a core idle half of the time.
-    with ThreadPoolExecutor(1) as pool, work.beside() as other:
+    with work.beside() as other, ThreadPoolExecutor(1) as pool:  # its thread ends before its connection does
         genome = pool.submit(_import_tags, other, files)
         import_table(work, files["ratings"])
         _require_rows(work, files["ratings"], "ratings")
