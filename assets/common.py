@@ -75,11 +75,33 @@ class Stopwatch:
         }
 
 
+def table_spec(schema: str, table: str, description: str, deps: list[list[str]], kinds: set[str]) -> dg.AssetSpec:
+    """Asset of a step that makes several."""
+    return dg.AssetSpec(
+        [schema, table],
+        deps=deps,
+        description=description,
+        group_name=schema,
+        kinds=kinds,
+        owners=OWNERS,
+        code_version="1",
+    )
+
+
 def result(
-    watch: Stopwatch, metadata: Mapping[str, Any], *, version: str | None = None, changed: bool = True
+    watch: Stopwatch,
+    metadata: Mapping[str, Any],
+    *,
+    key: dg.AssetKey | None = None,
+    version: str | None = None,
+    changed: bool = True,
 ) -> dg.MaterializeResult:
-    """Materialization with its seconds, whether anything was written, and the version of the data."""
+    """Materialization with its seconds, whether anything was written, and the version of the data.
+
+    The key says which asset it is, in a step that makes several.
+    """
     return dg.MaterializeResult(
+        asset_key=key,
         metadata={**metadata, **watch.metadata(), "unchanged": dg.MetadataValue.bool(not changed)},
         data_version=dg.DataVersion(version) if version else None,
     )

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
-from assets.common import OWNERS, Stopwatch, result, table_metadata
+from assets.common import OWNERS, Stopwatch, result, table_metadata, table_spec
 from recommender.annoy_index import UserIndex, plant, save_index
 from recommender.neighbourhood import Neighbourhood
 from recommender.parameters import ModelParameters
@@ -77,26 +77,19 @@ def film_likes(
     )
 
 
-def _spec(table: str, description: str, kinds: set[str]) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        ["model", table],
-        deps=[["model", "likes"], ["model", "film_likes"], ["raw", "genome"]],
-        description=description,
-        group_name="model",
-        kinds=kinds,
-        owners=OWNERS,
-        code_version="1",
-    )
-
-
-USER_VECTORS = _spec(
+_INPUTS = [["model", "likes"], ["model", "film_likes"], ["raw", "genome"]]
+USER_VECTORS = table_spec(
+    "model",
     "user_vectors",
     "Taste of each user: one row per user who likes something, the unit-length sum of the liked films' vectors.",
+    _INPUTS,
     {"duckdb", "numpy"},
 )
-ANNOY_INDEXES = _spec(
+ANNOY_INDEXES = table_spec(
+    "model",
     "annoy_indexes",
     "Approximate index of the users for live questions: one row per model version, with its measured recall.",
+    _INPUTS,
     {"annoy", "duckdb"},
 )
 
@@ -137,7 +130,7 @@ def _user_vectors(warehouse: Warehouse, parameters: ModelParameters) -> dg.Mater
     metadata = table_metadata(
         warehouse.con, "model.user_vectors", "SELECT user_id, likes, likes_with_vector FROM model.user_vectors LIMIT 8"
     )
-    return result(watch, metadata, version=version, changed=changed)._replace(asset_key=USER_VECTORS.key)
+    return result(watch, metadata, key=USER_VECTORS.key, version=version, changed=changed)
 
 
 def _blocks(neighbourhood: Neighbourhood) -> Iterator[UserVectorBlock]:
@@ -188,8 +181,7 @@ def _annoy_indexes(
         "recall": manifest["recall"],
         "items": manifest["items"],
     }
-    made = result(watch, metadata, version=version, changed=index is not None)
-    return made._replace(asset_key=ANNOY_INDEXES.key)
+    return result(watch, metadata, key=ANNOY_INDEXES.key, version=version, changed=index is not None)
 
 
 ASSETS = [likes, film_likes, user_model]

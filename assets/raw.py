@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from assets.common import OWNERS, Stopwatch, result, table_metadata
+from assets.common import OWNERS, Stopwatch, result, table_metadata, table_spec
 from assets.partitions import months
 from checks.door import row_rules
 from recommender.parameters import ModelParameters
@@ -55,18 +55,6 @@ class RatingFilesConfig(dg.Config):
     files: list[str] = Field(default=[], description="CSV or Parquet files; empty: all files in the landing folder.")
 
 
-def _spec(table: str, description: str, deps: list[list[str]], kinds: set[str]) -> dg.AssetSpec:
-    return dg.AssetSpec(
-        ["raw", table],
-        deps=deps,
-        description=description,
-        group_name="raw",
-        kinds=kinds,
-        owners=OWNERS,
-        code_version="1",
-    )
-
-
 SOURCE_PREVIEWS = {
     "source_files": "FROM raw.source_files",
     "movies": "FROM raw.movies LIMIT 8",
@@ -77,16 +65,22 @@ SOURCE_PREVIEWS = {
 @dg.multi_asset(
     name="source_tables",
     specs=[
-        _spec(
-            "source_files", "Files of the source: one row per file, with size, sha256 and rows.", [], {"csv", "parquet"}
+        table_spec(
+            "raw",
+            "source_files",
+            "Files of the source: one row per file, with size, sha256 and rows.",
+            [],
+            {"csv", "parquet"},
         ),
-        _spec(
+        table_spec(
+            "raw",
             "movies",
             "Films of the source: one row per film, year parsed from the title. Replaced whole with the source.",
             [["raw", "source_files"]],
             {"duckdb"},
         ),
-        _spec(
+        table_spec(
+            "raw",
             "rejected_rows",
             "Input rows that were turned away: one row each, with file, line, raw text and reason. Nothing is lost.",
             [["raw", "source_files"]],
@@ -119,8 +113,8 @@ def source_tables(
         metadata = table_metadata(warehouse.con, f"raw.{table}", preview)
         if table == "source_files":
             metadata |= {"origin": manifest.origin, "fingerprint": manifest.fingerprint} | _fates(manifest.files)
-        found = result(watch, metadata, version=table_version(warehouse.con, f"raw.{table}"), changed=changed)
-        yield found._replace(asset_key=dg.AssetKey(["raw", table]))
+        key, version = dg.AssetKey(["raw", table]), table_version(warehouse.con, f"raw.{table}")
+        yield result(watch, metadata, key=key, version=version, changed=changed)
 
 
 def _fates(files: Iterable[ImportedFile]) -> dict[str, int]:
@@ -273,13 +267,15 @@ def ratings(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Wareh
 @dg.multi_asset(
     name="genome_tables",
     specs=[
-        _spec(
+        table_spec(
+            "raw",
             "genome_tags",
             "Tags of the genome: one row per tag; its id is its place in every film's vector.",
             [["raw", "source_files"], ["raw", "movies"]],
             {"duckdb"},
         ),
-        _spec(
+        table_spec(
+            "raw",
             "genome",
             "Film vectors: one row per film, relevance of each tag on [0, 1], from genome scores or derived from tags "
             "and genres. Replaced whole.",
@@ -302,8 +298,8 @@ def genome_tables(
         "FROM raw.genome JOIN raw.movies USING (movie_id) ORDER BY movie_id LIMIT 8",
     }.items():
         metadata = table_metadata(con, f"raw.{table}", preview) | dict(table_notes(con, "raw.genome"))
-        found = result(watch, metadata, version=table_version(con, f"raw.{table}"), changed=changed)
-        yield found._replace(asset_key=dg.AssetKey(["raw", table]))
+        key, version = dg.AssetKey(["raw", table]), table_version(con, f"raw.{table}")
+        yield result(watch, metadata, key=key, version=version, changed=changed)
 
 
 ASSETS = [source_tables, rating_files, ratings, genome_tables]

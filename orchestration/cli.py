@@ -235,10 +235,10 @@ def promote_command(
     ] = False,
 ) -> None:
     """Make a release the live one, or the challenger; refuses what has not passed every blocking check."""
+    from checks.release import REQUIRED_CHECKS
+
     act, role = (challenge, "the challenger") if challenger else (promote, "live")
     with _refusals(), _writing(_home(context), f"promote {release}") as warehouse:
-        from checks.release import REQUIRED_CHECKS
-
         changed = act(warehouse, release, REQUIRED_CHECKS, who=acting_user(), why=why, force=force)
     print(f"{release} is {role}" if changed else f"{release} was {role} already")
 

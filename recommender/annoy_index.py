@@ -28,7 +28,7 @@ from recommender.neighbourhood import Neighbourhood
 from recommender.pair_scores import FilmScores, film_scores
 from recommender.pairs import PairRecommendations, as_rows, first_indices, signup_films
 from recommender.projection import principal_components, project
-from recommender.ranking import count_votes, first_places
+from recommender.ranking import count_votes, first_places, nearest_users
 from recommender.users import encode_profile
 
 COMPONENT_SAMPLE = 20_000
@@ -388,9 +388,7 @@ def _true_neighbours(
     """First users of many profiles at once: scored in single precision, the best of them re-ranked exactly."""
     neighbourhood = bound.neighbourhood
     likes, catalogue = neighbourhood.likes, neighbourhood.catalogue
-    users = np.flatnonzero(neighbourhood.eligible)
     rows = catalogue.vector_rows[likes.films]
-    most = min(5 * wanted, len(users))
     truth: list[NDArray[np.int64]] = []
     for low in range(0, len(profiles), 32):
         some = profiles[low : low + 32]
@@ -403,8 +401,7 @@ def _true_neighbours(
             if bound.fans is not None:
                 for film, bonus in zip(films, film_bonuses(neighbourhood, films), strict=True):
                     own[bound.fans.of(film)] += bonus
-            least = np.partition(own[users], -most)[-most]
-            chosen = users[own[users] >= least]
+            chosen = nearest_users(own, neighbourhood.eligible, 5 * wanted)
             return chosen[first_places(candidate_scores(neighbourhood, films, chosen), chosen, wanted)]
 
         truth += run_parallel(first, range(len(some)), threads)
