@@ -48,10 +48,10 @@ bench: setup
 	$(BIN)/python -m benchmarks.run
 
 faults: setup
-	$(BIN)/python -m benchmarks.faults
+	$(BIN)/python -m tests.campaigns.faults
 
 week: setup
-	$(BIN)/python -m benchmarks.week
+	$(BIN)/python -m tests.campaigns.week
 
 clean:
 	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out

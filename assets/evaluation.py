@@ -6,10 +6,10 @@ import dagster as dg
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata
 from assets.interval_plot import interval_plot
-from recommender.evaluation import CURRENT, HEADLINE, Measurement, evaluate, value_of
+from recommender.evaluation.evaluate import CURRENT, HEADLINE, Measurement, evaluate, value_of
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
-from warehouse.evaluations import (
+from warehouse.tables.evaluation import (
     NIGHTLY,
     TABLE,
     evaluation_version,
@@ -19,7 +19,7 @@ from warehouse.evaluations import (
     read_ratings,
     write_evaluation,
 )
-from warehouse.versions import table_version
+from warehouse.tables.versions import table_version
 
 
 @dg.asset(

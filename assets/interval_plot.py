@@ -6,7 +6,7 @@ Belongs here: drawing. Does not belong here: what is measured or shown where.
 from collections.abc import Sequence
 from html import escape
 
-from recommender.evaluation import CURRENT, Measurement
+from recommender.evaluation.evaluate import CURRENT, Measurement
 
 WIDTH, LABEL, ROW, HEAD = 720, 150, 24, 44
 STRONG, PALE, GRID = "#1f6feb", "#8b949e", "#d0d7de"

@@ -10,13 +10,14 @@ import dagster as dg
 import numpy as np
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata, table_spec
-from recommender.annoy_index import UserIndex, plant, save_index
-from recommender.neighbourhood import Neighbourhood
+from recommender.ann.index import UserIndex, plant, save_index
+from recommender.data.encoder import iter_user_vectors, likes_with_vector
+from recommender.data.model_data import Neighbourhood
 from recommender.parameters import ModelParameters
-from recommender.users import iter_user_vectors, likes_with_vector
 from warehouse.database import Warehouse
 from warehouse.faults import step
-from warehouse.model_tables import (
+from warehouse.releases.model_folder import INDEX_FILE, current_model, make_model, read_model_manifest
+from warehouse.tables.model import (
     UserVectorBlock,
     inputs_version,
     make_film_likes,
@@ -24,8 +25,7 @@ from warehouse.model_tables import (
     read_neighbourhood,
     write_user_vectors,
 )
-from warehouse.models import INDEX_FILE, current_model, make_model, read_model_manifest
-from warehouse.versions import digest, set_table_version, table_version
+from warehouse.tables.versions import digest, set_table_version, table_version
 
 
 @dg.asset(

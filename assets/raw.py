@@ -14,14 +14,16 @@ from pydantic import Field
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata, table_spec
 from assets.partitions import months
-from checks.door import row_rules
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.faults import step
-from warehouse.imports import import_ratings_file, import_source
-from warehouse.landing import Signature, is_settled, landed_files, put_away, refuse, signature
-from warehouse.manifests import ImportedFile, SourceManifest, read_manifest
-from warehouse.raw_tables import (
+from warehouse.ingest.import_manifest import ImportedFile, SourceManifest, read_manifest
+from warehouse.ingest.importer import import_ratings_file, import_source
+from warehouse.ingest.landing import Signature, is_settled, landed_files, put_away, refuse, signature
+from warehouse.schemas.ingest_rules import row_rules
+from warehouse.source_error import SourceError
+from warehouse.sources.resolve import resolve_source
+from warehouse.tables.raw import (
     add_rating_file,
     current_source,
     load_genome,
@@ -32,9 +34,7 @@ from warehouse.raw_tables import (
     refuse_other_source,
     require_source,
 )
-from warehouse.source_error import SourceError
-from warehouse.sources import resolve_source
-from warehouse.versions import table_notes, table_version
+from warehouse.tables.versions import table_notes, table_version
 
 RATINGS = dg.AssetKey(["raw", "ratings"])
 

@@ -9,13 +9,15 @@ from numpy.typing import NDArray
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata
 from assets.partitions import shards
-from recommender.annoy_index import open_index, recommend_pairs_by_index
-from recommender.exact import recommend_pairs
-from recommender.neighbourhood import Neighbourhood
+from recommender.ann.index import open_index, recommend_pairs_by_index
+from recommender.data.model_data import Neighbourhood
+from recommender.neighbours.exact import recommend_pairs
 from recommender.pairs import PairRecommendations
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
-from warehouse.model_tables import (
+from warehouse.releases.model_folder import INDEX_FILE
+from warehouse.releases.registry import latest_model
+from warehouse.tables.model import (
     pairs_version,
     read_neighbourhood,
     require,
@@ -25,9 +27,7 @@ from warehouse.model_tables import (
     write_pairs,
     write_signup_movies,
 )
-from warehouse.models import INDEX_FILE
-from warehouse.releases import latest_model
-from warehouse.versions import table_version
+from warehouse.tables.versions import table_version
 
 
 @dg.asset(

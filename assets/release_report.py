@@ -2,9 +2,8 @@
 
 Belongs here: what the page says and in which order, from the release's file, the registry's copy for readers, and the
 recorded checks. How it looks is `templates/release_report.html`. Does not belong here: judging (`checks`), or the
-file's life beside its release (`warehouse.releases`). The page is as of the staging; what became of the release since
-is told by `marquee releases`.
-"""
+file's life beside its release (`warehouse.releases.registry`). The page is as of the staging; what became of the
+release since is told by `marquee releases`."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,10 +14,10 @@ from typing import Any
 import duckdb
 import jinja2
 
-from recommender.evaluation import ACCURACY, CURRENT, HEADLINE, Measurement
-from warehouse.check_results import CheckResult
-from warehouse.evaluations import read_evaluation
-from warehouse.published import example_pairs
+from recommender.evaluation.evaluate import ACCURACY, CURRENT, HEADLINE, Measurement
+from warehouse.releases.reader import example_pairs
+from warehouse.tables.check_results import CheckResult
+from warehouse.tables.evaluation import read_evaluation
 
 TEMPLATE = "release_report.html"
 
@@ -81,7 +80,7 @@ def render_report(
     con : duckdb.DuckDBPyConnection
         To the release's file, read-only.
     entry : mapping
-        The release in the registry's copy for readers (`warehouse.releases.list_releases`).
+        The release in the registry's copy for readers (`warehouse.releases.registry.list_releases`).
     results : sequence of CheckResult
         All checks recorded for it.
     files : sequence of mapping
@@ -258,7 +257,7 @@ def charts(results: Sequence[CheckResult], live_results: Sequence[CheckResult] =
 
 
 def _likes(counts: Mapping[str, float]) -> dict[str, float]:
-    """Groups of `checks.comparison` (logarithm of likes + 1, rounded down) by the likes they stand for."""
+    """Groups of `checks.release.comparison` (logarithm of likes + 1, rounded down) by the likes they stand for."""
     named = {}
     for group, count in sorted(counts.items(), key=lambda item: float(item[0])):
         low, high = 2 ** int(float(group)) - 1, 2 ** (int(float(group)) + 1) - 2

@@ -10,19 +10,17 @@ from pydantic import Field
 
 from assets.common import OWNERS, Stopwatch, markdown_table, result
 from assets.release_report import render_report
-from checks.assets import check_result
-from checks.data import Context
-from checks.judge import seconds_of
-from checks.release import ASSET, RELEASE_CHECKS, REQUIRED_CHECKS, audit_release
+from checks.asset_checks import check_result
+from checks.release.suite import ASSET, RELEASE_CHECKS, REQUIRED_CHECKS, audit_release
+from checks.results import seconds_of
 from checks.settings import CheckSettings
-from checks.suite import results_of
+from checks.tables.content import Context
+from checks.tables.suite import results_of
 from recommender.parameters import ModelParameters
-from warehouse.check_results import CheckResult, recorded_results
 from warehouse.database import Warehouse
 from warehouse.files import write_text
-from warehouse.published import example_pairs, open_release, row_counts
-from warehouse.raw_tables import input_files
-from warehouse.releases import (
+from warehouse.releases.reader import example_pairs, open_release, row_counts
+from warehouse.releases.registry import (
     StagedRelease,
     acting_user,
     describe_next,
@@ -34,6 +32,8 @@ from warehouse.releases import (
     stage_release,
     was_rolled_back,
 )
+from warehouse.tables.check_results import CheckResult, recorded_results
+from warehouse.tables.raw import input_files
 
 STAGED = dg.AssetKey(["published", "staged_release"])
 

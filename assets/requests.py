@@ -3,10 +3,10 @@
 import dagster as dg
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata
-from checks.assets import check_result
-from checks.requests import DAYS, REQUEST_CHECKS, request_checks
+from checks.asset_checks import check_result
+from checks.tables.requests import DAYS, REQUEST_CHECKS, request_checks
 from warehouse.database import Warehouse
-from warehouse.served_requests import load_requests, request_facts
+from warehouse.tables.requests import load_requests, request_facts
 
 KEY = dg.AssetKey(["ops", "served_requests"])
 

@@ -7,11 +7,11 @@ Run ``python -m checks.data_model`` after a change to either; a test holds the f
 
 from pathlib import Path
 
-from checks.conditions import foreign_keys, sql_types, unique_keys
-from checks.release import ASSET, RELEASE_CHECKS
-from checks.schemas import PUBLISHED_MODELS, WORKING_MODELS, Table
+from checks.release.suite import ASSET, RELEASE_CHECKS
 from checks.settings import CheckSettings
-from checks.suite import TABLE_CHECKS
+from checks.tables.suite import TABLE_CHECKS
+from warehouse.schemas.conditions import foreign_keys, sql_types, unique_keys
+from warehouse.schemas.models import PUBLISHED_MODELS, WORKING_MODELS, Table
 
 PAGE = Path(__file__).parent.parent / "docs" / "data-model.md"
 

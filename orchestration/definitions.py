@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from assets import evaluation, model, raw, recommendations, releases, requests
-from checks.assets import make_asset_checks
+from checks.asset_checks import make_asset_checks
 from orchestration.freshness import with_freshness
 from orchestration.jobs import JOBS
 from orchestration.logs import write_runs_as_json

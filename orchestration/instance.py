@@ -1,7 +1,7 @@
 """The Dagster instance of a home, and runs in this process against it.
 
 Belongs here: preparing `DAGSTER_HOME`, launching a job without a daemon, and reading what came of it. Does not belong
-here: which jobs there are, or how the outcome is worded for people (`orchestration.cli`).
+here: which jobs there are, or how the outcome is worded for people (`orchestration.cli.app`).
 """
 
 import os
@@ -14,9 +14,9 @@ from typing import Any
 
 import dagster as dg
 
+from orchestration.active_runs import close_abandoned, sign_of_life
 from orchestration.definitions import build_defs
 from orchestration.event_log import quick_event_log
-from orchestration.turns import close_abandoned, sign_of_life
 from recommender.parameters import ModelParameters
 from warehouse.home import HOME_VARIABLE, Home
 

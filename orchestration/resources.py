@@ -13,11 +13,11 @@ import dagster as dg
 from pydantic import Field, create_model
 
 from checks.settings import CheckSettings, load_settings
-from orchestration.turns import sign_of_life
+from orchestration.active_runs import sign_of_life
 from recommender.parameters import ModelParameters, make_parameters
 from warehouse.database import WAIT_SECONDS, Warehouse, open_warehouse
 from warehouse.home import Home
-from warehouse.releases import repair
+from warehouse.releases.registry import repair
 
 
 class _ParametersBase(dg.ConfigurableResource):

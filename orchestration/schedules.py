@@ -9,10 +9,10 @@ from datetime import UTC
 
 import dagster as dg
 
+from orchestration.active_runs import run_in_the_way
 from orchestration.jobs import refresh_recommendations, retrain_model
-from orchestration.turns import run_in_the_way
 from warehouse.home import Home
-from warehouse.model_tables import SHARDS
+from warehouse.tables.model import SHARDS
 
 ALL_SHARDS = {
     "dagster/asset_partition_range_start": "0",

@@ -16,10 +16,10 @@ from typing import Any
 import dagster as dg
 
 from orchestration import alerts, retention
+from orchestration.active_runs import close_abandoned, run_in_the_way
 from orchestration.jobs import ingest_ratings
-from orchestration.turns import close_abandoned, run_in_the_way
 from warehouse.home import Home
-from warehouse.landing import batch_key, landed_files, signature
+from warehouse.ingest.landing import batch_key, landed_files, signature
 
 INTERVAL_SECONDS = 30
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0

@@ -10,8 +10,8 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recommender.catalogue import positions_of, signup_positions
-from recommender.neighbourhood import Neighbourhood
+from recommender.data.catalogue import positions_of, signup_positions
+from recommender.data.model_data import Neighbourhood
 
 
 @dataclass(frozen=True)

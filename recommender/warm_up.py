@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.annoy_index import build_index, open_index, recommend_pairs_by_index
-from recommender.baselines import item_item
-from recommender.catalogue import Catalogue, make_catalogue
-from recommender.exact import joined, recommend_pairs, recommend_some
-from recommender.likes import Likes, likes_from_pairs
-from recommender.live import recommend_list
-from recommender.neighbourhood import Neighbourhood, make_neighbourhood
+from recommender.ann.index import build_index, open_index, recommend_pairs_by_index
+from recommender.data.catalogue import Catalogue, make_catalogue
+from recommender.data.likes import Likes, likes_from_pairs
+from recommender.data.model_data import Neighbourhood, make_neighbourhood
+from recommender.evaluation.baselines import item_item
+from recommender.lists import recommend_list
+from recommender.neighbours.exact import joined, recommend_pairs, recommend_some
 from recommender.parameters import make_parameters
 
 

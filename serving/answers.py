@@ -1,19 +1,19 @@
 """Answers from a snapshot as plain values: the shapes of the HTTP API, without HTTP.
 
 Belongs here: what an answer contains and when a release has none. Does not belong here: reading parameters
-(`serving.inputs`), choosing a release (`serving.live_releases`), transport (`serving.app`).
+(`serving.http.parameters`), choosing a release (`serving.releases.follower`), transport (`serving.http.app`).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from serving.inputs import MOST_ANSWERS, distinct_films, engine_wanted, whole_number
-from serving.live import has_vector, rank_films
-from serving.problems import Problem, not_found
-from serving.snapshot import Snapshot, SnapshotError, load_snapshot
+from serving.http.parameters import MOST_ANSWERS, distinct_films, engine_wanted, whole_number
+from serving.http.problems import Problem, not_found
+from serving.live_answers import has_vector, rank_films
+from serving.releases.snapshot import Snapshot, SnapshotError, load_snapshot
 from warehouse.home import Home
-from warehouse.published import release_path
+from warehouse.releases.reader import release_path
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The service's state in one process, and how a request becomes an answer, a row of the log and a few counts.
 
 Belongs here: what lives as long as the process: snapshots, caches, the log, the threads that compute. Does not belong
-here: HTTP (`serving.app`), the content of answers (`serving.answers`).
+here: HTTP (`serving.http.app`), the content of answers (`serving.answers`).
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from serving.answers import (
     signup_answer,
     sort_out,
 )
-from serving.live_releases import LiveReleases, Variant
+from serving.http.problems import Problem, no_release
 from serving.metrics import ANSWERS, CACHE, EMPTY, LOAD_PROBLEMS, SERVED, SWITCHES, UNKNOWN
-from serving.problems import Problem, no_release
+from serving.releases.follower import LiveReleases, Variant
+from serving.releases.snapshot import Snapshot
 from serving.request_log import LoggedRequest, RequestLog
 from serving.settings import ServingSettings
-from serving.snapshot import Snapshot
 from warehouse.home import Home
 
 logger = logging.getLogger("marquee.serving")

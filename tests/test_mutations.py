@@ -14,20 +14,20 @@ import duckdb
 import numpy as np
 import pytest
 
-from checks.data import Context
-from checks.release import REQUIRED_CHECKS, audit_release
+from checks.release.suite import REQUIRED_CHECKS, audit_release
 from checks.settings import CheckSettings
-from checks.suite import results_of
-from recommender.exact import recommend_pairs
-from recommender.likes import Likes
-from recommender.neighbourhood import Neighbourhood, make_neighbourhood
+from checks.tables.content import Context
+from checks.tables.suite import results_of
+from recommender.data.likes import Likes
+from recommender.data.model_data import Neighbourhood, make_neighbourhood
+from recommender.neighbours.exact import recommend_pairs
 from recommender.parameters import ModelParameters, make_parameters
-from warehouse.check_results import CheckResult
 from warehouse.database import open_warehouse
 from warehouse.home import Home
-from warehouse.model_tables import SHARDS, pairs_version, read_neighbourhood, signup_version, write_pairs
-from warehouse.releases import latest_model, refusals, stage_release
-from warehouse.versions import set_table_version
+from warehouse.releases.registry import latest_model, refusals, stage_release
+from warehouse.tables.check_results import CheckResult
+from warehouse.tables.model import SHARDS, pairs_version, read_neighbourhood, signup_version, write_pairs
+from warehouse.tables.versions import set_table_version
 
 PARAMETERS = make_parameters(settings={"top_movies": 40})
 PAIRS = "pair_recommendations"

@@ -13,8 +13,8 @@ from pathlib import Path
 import duckdb
 
 from warehouse.home import Home
-from warehouse.tables import create_statements
-from warehouse.writer_lock import writer_lock
+from warehouse.locks import writer_lock
+from warehouse.schemas.definitions import create_statements
 
 WAIT_SECONDS = 900.0
 """How long a writer waits for another one before it gives up and names it: longer than a full retrain takes."""

@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks import synth
 from benchmarks.synth import FILES, Synthesis, generate
-from checks.door import row_rules
-from warehouse.imports import import_source
-from warehouse.sources import resolve_source
+from warehouse.ingest.importer import import_source
+from warehouse.schemas.ingest_rules import row_rules
+from warehouse.sources.resolve import resolve_source
 
 SMALL = {"users": 900, "movies": 700, "ratings": 40_000, "genome_movies": 300, "tags": 90}
 

@@ -9,13 +9,13 @@ import dagster as dg
 import duckdb
 import pytest
 
-from checks.comparison import COMPARED, _weights, psi
-from checks.data import Context
-from checks.judge import judge
-from checks.release import REQUIRED_CHECKS, audit_release
+from checks.release.comparison import COMPARED, _weights, psi
+from checks.release.staged import LIVE
+from checks.release.suite import REQUIRED_CHECKS, audit_release
+from checks.results import judge
 from checks.settings import CheckSettings, SettingsError, load_settings
-from checks.staged import LIVE
-from checks.suite import TABLE_CHECKS, results_of
+from checks.tables.content import Context
+from checks.tables.suite import TABLE_CHECKS, results_of
 from recommender.parameters import make_parameters
 from tests.command import marquee, marquee_json
 from warehouse.database import open_warehouse

@@ -8,10 +8,10 @@ import duckdb
 import polars as pl
 import pytest
 
-from checks.conditions import foreign_keys, sql_types, unique_keys
-from checks.schemas import PUBLISHED_MODELS, SOURCE_TABLES, WORKING_MODELS, Table
-from checks.tables import check_foreign_keys, check_schema, pandera_failures
-from warehouse.tables import PUBLISHED_TABLES, WORKING_TABLES, create_statements
+from checks.tables.conformance import check_foreign_keys, check_schema, pandera_failures
+from warehouse.schemas.conditions import foreign_keys, sql_types, unique_keys
+from warehouse.schemas.definitions import PUBLISHED_TABLES, WORKING_TABLES, create_statements
+from warehouse.schemas.models import PUBLISHED_MODELS, SOURCE_TABLES, WORKING_MODELS, Table
 
 ALL_MODELS = {**WORKING_MODELS, **{f"published {name}": model for name, model in PUBLISHED_MODELS.items()}}
 COLUMNS = [(table, column) for table, model in ALL_MODELS.items() for column in model.to_schema().columns]

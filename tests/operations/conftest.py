@@ -6,10 +6,10 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from benchmarks.faults import Platform
 from orchestration.definitions import build_defs
 from orchestration.instance import prepare_instance
 from orchestration.sensors import landing_sensor
+from tests.campaigns.faults import Platform
 from warehouse.home import Home
 
 HEADER = "userId,movieId,rating,timestamp\n"

@@ -21,7 +21,7 @@ from tests.operations.test_turns import start
 from tests.orchestration.test_ingest import IN_2018, films
 from tests.orchestration.test_partitions import working_table
 from warehouse.home import Home
-from warehouse.writer_lock import holder, writer_lock
+from warehouse.locks import holder, writer_lock
 
 STEPS = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from benchmarks.faults import Platform, Readers, kill_once, run_campaign
+from tests.campaigns.faults import Platform, Readers, kill_once, run_campaign
 from tests.command import marquee, marquee_json
 from tests.operations.conftest import HEADER
 from tests.operations.test_landing import drop, launch

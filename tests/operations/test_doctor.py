@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.status import next_tick
+from orchestration.cli.status import next_tick
 from tests.command import marquee, marquee_json
-from warehouse.writer_lock import writer_lock
+from warehouse.locks import writer_lock
 
 
 def flip(path: Path) -> None:

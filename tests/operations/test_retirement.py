@@ -11,13 +11,13 @@ from typing import Any
 import duckdb
 import pytest
 
-from benchmarks.faults import Platform
 from serving.answers import answer
-from serving.live_releases import LiveReleases
+from serving.releases.follower import LiveReleases
+from tests.campaigns.faults import Platform
 from warehouse.files import point_link
 from warehouse.home import Home
-from warehouse.published import open_release
-from warehouse.releases import live_release
+from warehouse.releases.reader import open_release
+from warehouse.releases.registry import live_release
 
 _forks = multiprocessing.get_context("forkserver")
 

@@ -16,7 +16,7 @@ from tests.operations.conftest import HEADER
 from tests.orchestration.test_ingest import IN_2018, films
 from tests.orchestration.test_partitions import working_table
 from warehouse.home import Home
-from warehouse.writer_lock import writer_lock
+from warehouse.locks import writer_lock
 
 
 def start(home: Path, *arguments: object) -> subprocess.Popen[str]:

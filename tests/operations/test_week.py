@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmarks.week import FIRST_HOURS, HOURS, plan, simulate
+from tests.campaigns.week import FIRST_HOURS, HOURS, plan, simulate
 
 
 def test_a_night_and_a_few_hours(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.annoy_index import (
+from recommender.ann.index import (
     BoundIndex,
     IndexFileError,
     build_index,
@@ -16,9 +16,9 @@ from recommender.annoy_index import (
     recommend_pairs_by_index,
     unknown_users,
 )
-from recommender.exact import joined, recommend_pairs
-from recommender.live import recommend_list
-from recommender.neighbourhood import Neighbourhood
+from recommender.data.model_data import Neighbourhood
+from recommender.lists import recommend_list
+from recommender.neighbours.exact import joined, recommend_pairs
 from tests.recommender.worlds import World, by_pair, random_world
 
 

@@ -5,8 +5,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from recommender.ballots import make_ballots, winners_by_bits
-from recommender.likes import Likes
+from recommender.data.likes import Likes
+from recommender.voting.ballots import make_ballots, winners_by_bits
 
 FILMS = 700
 

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from recommender.estimates import LOOKED_AT, STEP, coarse, likeliest
-from recommender.fans import make_fans
-from recommender.lanes import SHORTS
-from recommender.likes import Likes
+from recommender.ann.shortlist import LOOKED_AT, STEP, coarse, likeliest
+from recommender.data.inverted_index import make_fans
+from recommender.data.likes import Likes
+from recommender.kernels.simd import SHORTS
 
 
 def test_coordinates_are_rounded_to_steps_and_padded() -> None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recommender.baselines import item_item, most_popular
-from recommender.catalogue import Catalogue, make_catalogue
-from recommender.evaluation import (
+from recommender.data.catalogue import Catalogue, make_catalogue
+from recommender.evaluation.baselines import item_item, most_popular
+from recommender.evaluation.evaluate import (
     CURRENT,
     PLACES,
     Training,
@@ -18,12 +18,12 @@ from recommender.evaluation import (
     methods_of,
     value_of,
 )
-from recommender.exact import joined, recommend_pairs, recommend_some
-from recommender.live import recommend_list
+from recommender.evaluation.splits import LIKED, Ratings, Split, folds, later_split, validation_splits
+from recommender.evaluation.splits import test_split as held_out_users
+from recommender.evaluation.sweep import AROUND, GRID, Trial, best_trial, sweep
+from recommender.lists import recommend_list
+from recommender.neighbours.exact import joined, recommend_pairs, recommend_some
 from recommender.parameters import make_parameters
-from recommender.splits import LIKED, Ratings, Split, folds, later_split, validation_splits
-from recommender.splits import test_split as held_out_users
-from recommender.sweep import AROUND, GRID, Trial, best_trial, sweep
 from tests.recommender.worlds import by_pair, random_world
 
 PARAMETERS = make_parameters(settings={"top_movies": 40, "min_likes": 2})

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.exact import PairRecommendations, joined, recommend_pairs
+from recommender.neighbours.exact import PairRecommendations, joined, recommend_pairs
 from tests.recommender.worlds import World, by_pair, random_world
 
 

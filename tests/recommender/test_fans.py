@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from recommender.annoy_index import build_index, measure_recall, open_index
-from recommender.fans import make_fans
-from recommender.live import film_bonuses, recommend_list
-from recommender.neighbourhood import Neighbourhood
+from recommender.ann.index import build_index, measure_recall, open_index
+from recommender.data.inverted_index import make_fans
+from recommender.data.model_data import Neighbourhood
+from recommender.lists import film_bonuses, recommend_list
 from tests.recommender.worlds import random_world
 
 

@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from recommender.catalogue import make_catalogue, signup_positions, weighted_vectors
-from recommender.likes import likes_from_pairs
-from recommender.users import encode_profile, iter_user_vectors, user_norms, user_vectors
+from recommender.data.catalogue import make_catalogue, signup_positions, weighted_vectors
+from recommender.data.encoder import encode_profile, iter_user_vectors, user_norms, user_vectors
+from recommender.data.likes import likes_from_pairs
 from recommender.warm_up import warm_up, warm_up_serving
 from tests.brute_force import weighted
 from tests.recommender.worlds import random_world

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recommender.catalogue import Catalogue
-from recommender.exact import joined, recommend_pairs
-from recommender.likes import Likes
-from recommender.live import ProfileError, candidate_scores, profile_positions, profile_scores, recommend_list
-from recommender.neighbourhood import Neighbourhood
+from recommender.data.catalogue import Catalogue
+from recommender.data.likes import Likes
+from recommender.data.model_data import Neighbourhood
+from recommender.lists import ProfileError, candidate_scores, profile_positions, profile_scores, recommend_list
+from recommender.neighbours.exact import joined, recommend_pairs
 from tests.recommender.worlds import by_pair, random_world
 
 CHANGES: list[dict[str, Any]] = [

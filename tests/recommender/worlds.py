@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from recommender.catalogue import make_catalogue, weighted_catalogue
-from recommender.exact import PairRecommendations
-from recommender.likes import likes_from_pairs
-from recommender.neighbourhood import Neighbourhood, make_neighbourhood
+from recommender.data.catalogue import make_catalogue, weighted_catalogue
+from recommender.data.likes import likes_from_pairs
+from recommender.data.model_data import Neighbourhood, make_neighbourhood
+from recommender.neighbours.exact import PairRecommendations
 from recommender.parameters import make_parameters
 from tests.brute_force import BruteForce, Ranked
 

@@ -15,9 +15,9 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from serving.app import create_app
+from serving.http.app import create_app
+from serving.releases.snapshot import Snapshot, load_snapshot
 from serving.settings import SETTINGS_VARIABLE, ServingSettings
-from serving.snapshot import Snapshot, load_snapshot
 from tests.command import ROOT, marquee_json
 from warehouse.files import point_link
 from warehouse.home import Home

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from serving.app import create_app
-from serving.inputs import film_ids
-from serving.limits import RateLimit, is_loopback
-from serving.problems import Problem
+from serving.http.app import create_app
+from serving.http.parameters import film_ids
+from serving.http.problems import Problem
+from serving.http.rate_limit import RateLimit, is_loopback
+from serving.releases.snapshot import Snapshot
 from serving.settings import ServingSettings
-from serving.snapshot import Snapshot
 from tests.serving.conftest import TwoReleases
 
 BAD = [

@@ -6,13 +6,13 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.answers import answer
-from serving.app import create_app
-from serving.live import rank_films
+from serving.http.app import create_app
+from serving.live_answers import rank_films
+from serving.releases.snapshot import Snapshot, load_snapshot
 from serving.settings import ServingSettings
-from serving.snapshot import Snapshot, load_snapshot
 from tests.serving.conftest import TwoReleases
 from warehouse.home import Home
-from warehouse.published import NoReleaseError, open_release
+from warehouse.releases.reader import NoReleaseError, open_release
 
 SHAPE = {"release", "model_version", "deployment", "input", "unknown", "recommendations"}
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from serving.snapshot import Snapshot, load_snapshot
+from serving.releases.snapshot import Snapshot, load_snapshot
 from tests.serving.conftest import TwoReleases, running
 from warehouse.home import Home
 

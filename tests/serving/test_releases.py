@@ -12,10 +12,10 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
-from serving.app import create_app
-from serving.live_releases import LiveReleases, bucket
+from serving.http.app import create_app
+from serving.releases.follower import LiveReleases, bucket
+from serving.releases.snapshot import load_snapshot
 from serving.settings import ServingSettings
-from serving.snapshot import load_snapshot
 from tests.serving.conftest import TwoReleases
 from warehouse.files import point_link
 

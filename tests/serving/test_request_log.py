@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from starlette.testclient import TestClient
 
-from serving.app import create_app
+from serving.http.app import create_app
 from serving.request_log import SCHEMA, LoggedRequest, RequestLog, log_folder
 from serving.settings import ServingSettings
 from tests.serving.conftest import TwoReleases

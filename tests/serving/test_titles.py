@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from serving.titles import TitleIndex, edit_distance, index_titles, normal_form, title_form
+from serving.search.titles import TitleIndex, edit_distance, index_titles, normal_form, title_form
 
 TITLES = [
     "Matrix, The (1999)",

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from warehouse.downloads import download, file_name
 from warehouse.source_error import SourceError
+from warehouse.sources.download import download, file_name
 
 CONTENT = bytes(range(256)) * 4000
 

@@ -16,12 +16,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from checks.door import row_rules
-from warehouse import csv_rows, imports
-from warehouse.imports import import_ratings_file, import_source
-from warehouse.manifests import SourceManifest
+from warehouse.ingest import csv_reader as csv_rows
+from warehouse.ingest import importer as imports
+from warehouse.ingest.import_manifest import SourceManifest
+from warehouse.ingest.importer import import_ratings_file, import_source
+from warehouse.schemas.ingest_rules import row_rules
 from warehouse.source_error import SourceError
-from warehouse.sources import LocalSource, resolve_source
+from warehouse.sources.resolve import LocalSource, resolve_source
 
 RULES = row_rules()
 ROOT = Path(__file__).resolve().parents[2]
@@ -594,8 +595,9 @@ def test_damaged_import_is_made_again(tmp_path: Path):
 
 def test_killed_at_any_moment_leaves_nothing_or_everything(tmp_path: Path):
     script = (
-        "import sys, os; from pathlib import Path; from warehouse import imports; from checks.door import row_rules\n"
-        "from warehouse.sources import LocalSource\n"
+        "import sys, os; from pathlib import Path; from warehouse.ingest import importer as imports\n"
+        "from warehouse.schemas.ingest_rules import row_rules\n"
+        "from warehouse.sources.resolve import LocalSource\n"
         "real, left = imports.Work.copy, [int(sys.argv[3])]\n"
         "def copy(*args):\n    left[0] -= 1\n    left[0] or os._exit(9)\n    return real(*args)\n"
         "imports.Work.copy = copy\n"

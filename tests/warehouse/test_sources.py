@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from checks.door import row_rules
-from warehouse import archives, sources
-from warehouse.imports import import_source
-from warehouse.manifests import SourceManifest
+from warehouse.ingest.import_manifest import SourceManifest
+from warehouse.ingest.importer import import_source
+from warehouse.schemas.ingest_rules import row_rules
 from warehouse.source_error import SourceError
-from warehouse.sources import resolve_source
+from warehouse.sources import archive as archives
+from warehouse.sources import resolve as sources
+from warehouse.sources.resolve import resolve_source
 
 RULES = row_rules()
 MOVIES = b"movieId,title,genres\n1,Toy Story (1995),Comedy\n"
@@ -86,7 +87,7 @@ def test_zip_gives_the_same_import_as_its_folder(tmp_path: Path, folder: str):
 def test_same_zip_is_recognised_without_unpacking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = write_zip(tmp_path / "a.zip", data_set())
     first = take(path, tmp_path)
-    monkeypatch.setattr("warehouse.imports.unpack", None)
+    monkeypatch.setattr("warehouse.ingest.importer.unpack", None)
     assert take(path, tmp_path) == first
 
 

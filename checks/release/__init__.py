@@ -1,0 +1,1 @@
+"""Checks of a staged release, before anybody may read it."""

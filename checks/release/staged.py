@@ -1,0 +1,110 @@
+"""What the checks of a staged release look at, and what they have measured in common.
+
+Belongs here: opening the staged file's surroundings: its serving pack, the live release to compare with. Does not
+belong here: the checks (`checks.release.suite`, `checks.release.lists`, `checks.release.comparison`).
+"""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import duckdb
+
+from checks.results import judge
+from checks.settings import CheckSettings
+from recommender.data.model_data import Neighbourhood
+from recommender.parameters import ModelParameters
+from warehouse.home import Home
+from warehouse.releases.pack import open_pack
+from warehouse.releases.registry import live_release
+from warehouse.tables.check_results import CheckResult
+
+ASSET = "published/staged_release"
+LIVE = "live_file"
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A staged release, open read-only.
+
+    Attributes
+    ----------
+    con : duckdb.DuckDBPyConnection
+        To the staged file; the live release, if any, is attached as `LIVE`.
+    home : Home
+    settings : CheckSettings
+    row : dict
+        The row of its table `release`.
+    live : dict or None
+        The row of the live release, None if nothing is live.
+    """
+
+    con: duckdb.DuckDBPyConnection
+    home: Home
+    settings: CheckSettings
+    row: dict[str, Any]
+    live: dict[str, Any] | None
+
+    @property
+    def release(self) -> str:
+        """Its name."""
+        return str(self.row["release"])
+
+    @cached_property
+    def parameters(self) -> ModelParameters:
+        """The model's parameters, as written on the release."""
+        return ModelParameters(**self.row["parameters"])
+
+    @cached_property
+    def pack(self) -> Neighbourhood:
+        """Its serving pack; PackError if that is damaged."""
+        return open_pack(self.home.pack_folder(self.release))
+
+    @property
+    def same_source(self) -> bool:
+        """Whether the live release is of the same source, so that a difference is drift and not a replacement."""
+        return self.live is not None and self.live["source_fingerprint"] == self.row["source_fingerprint"]
+
+    @property
+    def same_recipe(self) -> bool:
+        """Whether source and parameters are the live ones, so that nobody has asked for other lists."""
+        return self.same_source and self.live is not None and self.live["parameters"] == self.row["parameters"]
+
+    def judge(self, name: str, value: float, description: str, **thresholds: Any) -> CheckResult:
+        """`checks.results.judge` for the staged release."""
+        return judge(name, ASSET, value, description, **thresholds)
+
+
+def _release_row(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, Any]:
+    found = con.execute(f"SELECT * FROM {table}")
+    names = [column[0] for column in found.description or []]
+    row = dict(zip(names, found.fetchall()[0], strict=True))
+    return row | {name: json.loads(row[name]) for name in ("parameters", "row_counts")}
+
+
+@contextmanager
+def open_staged(con: duckdb.DuckDBPyConnection, home: Home, settings: CheckSettings) -> Iterator[Staged]:
+    """Look at a staged release beside the live one.
+
+    Parameters
+    ----------
+    con : duckdb.DuckDBPyConnection
+        To the staged file, read-only.
+    home : Home
+    settings : CheckSettings
+    """
+    live = live_release(home)
+    row = _release_row(con, "release")
+    path = home.release_file(live) if live else None
+    if path is None or not path.exists() or live == row["release"]:
+        yield Staged(con, home, settings, row, None)
+        return
+    quoted = str(path).replace("'", "''")
+    con.execute(f"ATTACH '{quoted}' AS {LIVE} (READ_ONLY)")
+    try:
+        yield Staged(con, home, settings, row, _release_row(con, f"{LIVE}.release"))
+    finally:
+        con.execute(f"DETACH {LIVE}")

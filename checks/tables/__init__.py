@@ -1,0 +1,1 @@
+"""Checks of the tables of the working database."""

@@ -1,0 +1,104 @@
+"""What `marquee run` and `marquee ingest` do: the jobs they launch, in order, and the report they make of them.
+
+Belongs here: the sequence and the report's fields, which scripts rely on. Does not belong here: printing
+(`orchestration.cli.app`) or how a job is launched (`orchestration.instance`).
+"""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from orchestration.instance import Outcome, execute
+from orchestration.schedules import ALL_SHARDS
+from recommender.parameters import ModelParameters
+from warehouse.home import Home
+from warehouse.releases.registry import live_release
+
+STAGE_FACTS = ("seconds", "cpu_seconds", "peak_memory_megabytes", "dagster/row_count", "unchanged")
+
+
+def full_run(home: Home, source: str | None, replace_source: bool, parameters: ModelParameters) -> dict[str, Any]:
+    """Load a source if need be, retrain, refresh, publish.
+
+    Parameters
+    ----------
+    home : Home
+    source : str or None
+        None: the source the home holds, or the bundled sample if it holds none.
+    replace_source : bool
+    parameters : ModelParameters
+
+    Returns
+    -------
+    dict
+        ``release``, ``model_version``, ``state`` (live, unchanged, rejected), ``database``, ``report`` (path of its
+        page), ``failed_checks``, ``warnings``, ``errors``, ``runs`` (ids), ``seconds`` (total and by stage), ``stages``
+        (time, memory, rows),
+        ``checks_seconds`` (of all checks of the release and its tables, those recorded by earlier runs included).
+    """
+    started = time.perf_counter()
+    outcomes = []
+    if source is not None or not home.warehouse.exists() or replace_source:
+        config = {"source": source or "sample", "replace_source": replace_source}
+        outcomes.append(execute(home, "import_source", parameters, ops={"source_tables": config}))
+    if all(outcome.success for outcome in outcomes):
+        outcomes.append(execute(home, "retrain_model", parameters, tags=ALL_SHARDS))
+    return _report(home, outcomes, started)
+
+
+def refresh(home: Home, parameters: ModelParameters) -> dict[str, Any]:
+    """Recommend from the likes as they are now, check and publish; the report is that of `full_run`."""
+    started = time.perf_counter()
+    return _report(home, [execute(home, "refresh_recommendations", parameters, tags=ALL_SHARDS)], started)
+
+
+def ingest_files(home: Home, files: list[Path], parameters: ModelParameters) -> dict[str, Any]:
+    """Take files of ratings in.
+
+    Returns
+    -------
+    dict
+        ``files`` (name, fingerprint, known, accepted, rejected, reasons), ``months``, ``errors``, ``seconds``.
+    """
+    started = time.perf_counter()
+    config = {"files": [str(file) for file in files]}
+    outcome = execute(home, "ingest_ratings", parameters, ops={"raw__rating_files": config})
+    made = outcome.metadata.get("raw/rating_files", {})
+    return {
+        "files": made.get("files", []),
+        "months": made.get("months", []),
+        "errors": outcome.errors,
+        "runs": [outcome.run_id],
+        "seconds": {"total": round(time.perf_counter() - started, 3)},
+    }
+
+
+def _distinct(names: Iterable[str]) -> list[str]:
+    """Each once, in order: several jobs of one run show the checks of the same table."""
+    return list(dict.fromkeys(names))
+
+
+def _report(home: Home, outcomes: list[Outcome], started: float) -> dict[str, Any]:
+    metadata = {asset: values for outcome in outcomes for asset, values in outcome.metadata.items()}
+    release = metadata.get("published/staged_release", {}).get("release")
+    success = all(outcome.success for outcome in outcomes)
+    unchanged = metadata.get("published/live_release", {}).get("unchanged")
+    live = live_release(home)
+    return {
+        "release": release if not success else live,
+        "model_version": metadata.get("model/annoy_indexes", {}).get("model_version"),
+        "state": "rejected" if not success else "unchanged" if unchanged else "live",
+        "database": str(home.release_file(release)) if release else None,
+        "report": metadata.get("published/staged_release", {}).get("report"),
+        "checks_seconds": metadata.get("published/staged_release", {}).get("checks_seconds"),
+        "failed_checks": _distinct(name for outcome in outcomes for name in outcome.failed_checks),
+        "warnings": _distinct(name for outcome in outcomes for name in outcome.warnings),
+        "errors": _distinct(error for outcome in outcomes for error in outcome.errors),
+        "runs": [outcome.run_id for outcome in outcomes],
+        "seconds": {
+            "total": round(time.perf_counter() - started, 3),
+            **{asset: values["seconds"] for asset, values in metadata.items() if "seconds" in values},
+        },
+        "stages": {asset: {name: values.get(name) for name in STAGE_FACTS} for asset, values in metadata.items()},
+    }

@@ -1,0 +1,159 @@
+"""What `marquee status` tells: how the platform is now, without waiting for anybody.
+
+Belongs here: gathering it from the release registry's copy and from Dagster's records. Does not belong here: hashing
+and consistency (`warehouse.releases.doctor`) or how it is printed (`orchestration.cli.app`).
+"""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from orchestration.definitions import build_defs
+from orchestration.instance import prepare_instance
+from warehouse.home import Home
+from warehouse.ingest.landing import REFUSED, landed_files
+from warehouse.locks import holder, is_held
+from warehouse.releases.registry import list_releases, live_release
+
+LAST_RUNS = 5
+
+
+def status(home: Home) -> dict[str, Any]:
+    """Describe a home.
+
+    Returns
+    -------
+    dict
+        ``live`` (release, age_hours, state), ``challenger``, ``writer`` (who is writing, or None), ``runs`` (the last
+        ones), ``schedules`` (with the next tick), ``sensors``, ``landing`` (files waiting and refused), ``bytes``.
+    """
+    with prepare_instance(home) as instance:
+        return {
+            "home": str(home.root),
+            "live": _live(home),
+            "challenger": live_release(home, home.challenger),
+            "writer": holder(home.writer_lock) if is_held(home.writer_lock) else None,
+            "runs": _runs(instance),
+            **_automation(instance),
+            "landing": {
+                "waiting": len(landed_files(home.landing)),
+                "refused": len(list((home.landing / REFUSED).glob("*.reason.txt"))),
+            },
+            "bytes": {
+                "warehouse": _bytes(home.warehouse),
+                "published": _bytes(home.published),
+                "models": _bytes(home.models),
+                "sources": _bytes(home.sources),
+                "dagster": _bytes(home.dagster),
+            },
+        }
+
+
+def _live(home: Home) -> dict[str, Any] | None:
+    release = live_release(home)
+    entry = next((entry for entry in list_releases(home) if entry["release"] == release), None)
+    if release is None or entry is None:
+        return None if release is None else {"release": release, "age_hours": None}
+    age = datetime.now(UTC).replace(tzinfo=None) - datetime.fromisoformat(entry["created_at"])
+    last = entry["events"][-1]
+    return {
+        "release": release,
+        "model_version": entry["model_version"],
+        "age_hours": round(age.total_seconds() / 3600, 2),
+        "failed_checks": entry["failed_checks"],
+        "last_event": f"{last['event']} by {last['who']}: {last['why']}",
+    }
+
+
+def _runs(instance: dg.DagsterInstance) -> list[dict[str, Any]]:
+    return [
+        {
+            "job": record.dagster_run.job_name,
+            "run": record.dagster_run.run_id,
+            "status": record.dagster_run.status.value,
+            "started": _moment(record.start_time),
+            "seconds": round(record.end_time - record.start_time, 1) if record.end_time and record.start_time else None,
+        }
+        for record in instance.get_run_records(limit=LAST_RUNS)
+    ]
+
+
+def _automation(instance: dg.DagsterInstance) -> dict[str, list[dict[str, Any]]]:
+    """Schedules with their next tick and sensors, each with whether it is on."""
+    states = {state.instigator_name: state.status.value for state in instance.all_instigator_state()}
+    repository = build_defs().get_repository_def()
+    now = datetime.now(UTC)
+    schedules = []
+    for schedule in repository.schedule_defs:
+        on = states.get(schedule.name, schedule.default_status.value) in {"RUNNING", "DECLARED_IN_CODE"}
+        schedules.append(
+            {
+                "name": schedule.name,
+                "on": on,
+                "cron": schedule.cron_schedule,
+                "next": next_tick(str(schedule.cron_schedule), now),
+            }
+        )
+    sensors = [
+        {
+            "name": sensor.name,
+            "on": states.get(sensor.name, sensor.default_status.value) in {"RUNNING", "DECLARED_IN_CODE"},
+        }
+        for sensor in repository.sensor_defs
+    ]
+    return {"schedules": schedules, "sensors": sensors}
+
+
+def next_tick(cron: str, now: datetime) -> str | None:
+    """Next time a cron line of minutes and hours (``0,30 3 * * *``) comes round; None if it says more than that."""
+    minutes, hours, *rest = cron.split()
+    if rest != ["*", "*", "*"]:
+        return None
+    moment = now.replace(second=0, microsecond=0)
+    for _ in range(2 * 24 * 60):
+        moment += timedelta(minutes=1)
+        if all(
+            field == "*" or str(value) in field.split(",")
+            for field, value in ((minutes, moment.minute), (hours, moment.hour))
+        ):
+            return moment.isoformat(timespec="minutes")
+    return None
+
+
+def printed_status(found: dict[str, Any]) -> str:
+    """Word a status for people."""
+    live, writer = found["live"], found["writer"]
+    lines = [f"home       {found['home']}"]
+    if live is None:
+        lines.append("live       nothing yet; make a release with: marquee run")
+    else:
+        lines.append(f"live       {live['release']}, {live['age_hours']} hours old, {live.get('last_event', '')}")
+    lines.append(f"writing    {writer['purpose']} since {writer['since']} (process {writer['pid']})" if writer else
+                 "writing    nobody")  # fmt: skip
+    lines += [f"run        {run['started']} {run['job']} {run['status']} {run['seconds']} s" for run in found["runs"]]
+    lines += [
+        f"schedule   {item['name']}: " + (f"next at {item['next']}" if item["on"] else "off")
+        for item in found["schedules"]
+    ]
+    lines += [f"sensor     {item['name']}: {'on' if item['on'] else 'off'}" for item in found["sensors"]]
+    lines.append(f"landing    {found['landing']['waiting']} files wait, {found['landing']['refused']} were refused")
+    lines.append("megabytes  " + ", ".join(f"{name} {size / 1e6:.1f}" for name, size in found["bytes"].items()))
+    return "\n".join(lines)
+
+
+def _moment(seconds: float | None) -> str | None:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds") if seconds else None
+
+
+def _bytes(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    total = 0
+    for item in path.rglob("*"):
+        try:
+            total += item.lstat().st_size if item.is_file() else 0
+        except FileNotFoundError:  # a temporary file of a writer at work
+            continue
+    return total

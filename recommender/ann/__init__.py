@@ -1,0 +1,1 @@
+"""The Annoy index: built, opened, re-ranked, and its recall measured."""

@@ -1,0 +1,1 @@
+"""The arrays everything works on: films, likes, vectors, and the bundle of them the engines search."""

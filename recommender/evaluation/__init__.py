@@ -1,0 +1,1 @@
+"""How good recommendations are: held-out users, metrics, baselines, and the search for parameters."""

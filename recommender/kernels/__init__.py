@@ -1,0 +1,1 @@
+"""What compiled code shares: numba options, threads, SIMD intrinsics."""

@@ -1,0 +1,399 @@
+"""Recommendations for any list of films, at once: what nobody precomputed.
+
+Belongs here: one profile at a time, scored against all users or against those an index proposes.
+Does not belong here: all pairs (`exact`), building or reading an index (`annoy_index`).
+
+The same encoder makes a profile and a user, the same rules order users and count votes. The score of a user for a list
+is the sum over its films f of |v_f| (cos(u, v_f) + bonus if u likes f). Without a bonus that orders users as the cosine
+to the profile does, and for two films it is the score of the pair.
+"""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from recommender.data.catalogue import Catalogue
+from recommender.data.encoder import encode_profile
+from recommender.data.model_data import Neighbourhood
+from recommender.kernels.jit import even_ranges, kernel, run_parallel
+from recommender.kernels.simd import DOUBLES, dot_lanes
+from recommender.voting.ranking import count_votes, first_places, nearest_users
+
+MOST_FILMS = 100
+"""Films a list can have."""
+
+CLOSE = 1e-6
+"""Quick scores that differ by less, relatively, are made again in double precision; their rounding is below 2e-7."""
+
+
+class ProfileError(ValueError):
+    """A list of films cannot be answered; the message says why and what would help."""
+
+
+class CandidateIndex(Protocol):
+    """What proposes neighbours; `annoy_index.BoundIndex` does."""
+
+    def candidates(
+        self, profile: NDArray[np.float32], wanted: int, films: NDArray[np.int32] | None = None
+    ) -> NDArray[np.int64]:
+        """Return indices of eligible users, distinct, about `wanted` of them, in any order, near a unit vector.
+
+        With a bonus, also those who like the films the vector is made of.
+        """
+
+    def products(self, films: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Return the dot products of all film vectors with the sum of those of some films."""
+
+
+@dataclass(frozen=True)
+class ListRecommendations:
+    """The answer for one list of films.
+
+    Attributes
+    ----------
+    movie_ids, votes : int32 arrays, shape (<= per_pair,)
+        Recommended films, best first, and how many neighbours like each.
+    neighbour_ids : int32 array, shape (neighbours used,)
+        user_ids of those who voted, nearest first.
+    films_found : int
+        Films with a vote, the list left out.
+    """
+
+    movie_ids: NDArray[np.int32]
+    votes: NDArray[np.int32]
+    neighbour_ids: NDArray[np.int32]
+    films_found: int
+
+
+def recommend_list(
+    neighbourhood: Neighbourhood,
+    movie_ids: ArrayLike,
+    *,
+    count: int | None = None,
+    index: CandidateIndex | None = None,
+    threads: int | None = 1,
+) -> ListRecommendations:
+    """Recommend films to somebody who likes these.
+
+    Parameters
+    ----------
+    neighbourhood : Neighbourhood
+        May be memory-mapped.
+    movie_ids : array of int, shape (1 to 100,)
+        Films of the list; a film given twice counts once. Films without a vector do not shape the profile, but are
+        left out of the answer like the others.
+    count : int, optional
+        Films to return; default: `per_pair`. It also decides whether the neighbours found suffice.
+    index : CandidateIndex, optional
+        Who proposes neighbours. Default: nobody, all users are compared, which is exact.
+    threads : int, optional
+        For the exact comparison; the result does not depend on it. Several calls may run at the same time.
+
+    Returns
+    -------
+    ListRecommendations
+
+    Raises
+    ------
+    ProfileError
+        If the list is empty or too long, names an unknown film, or no film of it has a vector.
+    """
+    films = profile_positions(neighbourhood.catalogue, movie_ids)
+    most = neighbourhood.parameters.max_neighbours
+    if index is None:
+        ranked = nearest_users(profile_scores(neighbourhood, films, threads), neighbourhood.eligible, most)
+    else:
+        ranked = reranked(neighbourhood, films, index, most)
+    return vote(neighbourhood, films, ranked, count or neighbourhood.parameters.per_pair)
+
+
+def profile_positions(catalogue: Catalogue, movie_ids: ArrayLike) -> NDArray[np.int32]:
+    """Check a list of films and find them.
+
+    Parameters
+    ----------
+    catalogue : Catalogue
+    movie_ids : array of int, shape (1 to 100,)
+
+    Returns
+    -------
+    int32 array, shape (distinct films,)
+        Catalogue positions, ascending.
+
+    Raises
+    ------
+    ProfileError
+        As `recommend_list`.
+    """
+    wanted = np.unique(np.asarray(movie_ids, dtype=np.int64))
+    if not 1 <= len(wanted) <= MOST_FILMS:
+        raise ProfileError(f"a list has 1 to {MOST_FILMS} films, not {len(wanted)}")
+    # one comparison of the column per film: for a handful of films faster than anything that sorts the column
+    films = np.sort(np.concatenate([np.flatnonzero(catalogue.movie_ids == movie) for movie in wanted])).astype(np.int32)
+    if len(films) < len(wanted):
+        missing = np.setdiff1d(wanted, catalogue.movie_ids[films])
+        raise ProfileError(f"there is no film with movie_id {', '.join(str(movie) for movie in missing[:5])}")
+    if (catalogue.vector_rows[films] < 0).all():
+        names = ", ".join(str(movie) for movie in wanted[:5])
+        raise ProfileError(f"no film of the list ({names}) has a vector; add a film that has tags")
+    return films
+
+
+def profile_scores(
+    neighbourhood: Neighbourhood, films: NDArray[np.int32], threads: int | None = 1
+) -> NDArray[np.float64]:
+    """Score every user, eligible or not, for a list of films.
+
+    Parameters
+    ----------
+    neighbourhood : Neighbourhood
+    films : int32 array
+        Catalogue positions, distinct.
+    threads : int, optional
+
+    Returns
+    -------
+    float64 array, shape (users,)
+        Zero for users without a vector.
+    """
+    likes, catalogue = neighbourhood.likes, neighbourhood.catalogue
+    profile, bonuses = _profile(neighbourhood, films)
+    products = np.zeros(len(catalogue.vectors))
+    scores = np.zeros(len(likes.user_ids))
+
+    def multiply(bounds: tuple[int, int]) -> None:
+        _multiply(catalogue.vectors, profile, *bounds, products)
+
+    run_parallel(multiply, even_ranges(len(products), 16), threads)
+    by_film = np.where(catalogue.vector_rows >= 0, products[catalogue.vector_rows], 0.0) if len(products) else bonuses
+
+    def score(bounds: tuple[int, int]) -> None:
+        _score_users(likes.indptr, likes.films, by_film, bonuses, neighbourhood.norms, *bounds, scores)
+
+    run_parallel(score, even_ranges(len(scores), 16), threads)
+    return scores
+
+
+def candidate_scores(
+    neighbourhood: Neighbourhood, films: NDArray[np.int32], users: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Score some users for a list of films; the same numbers as `profile_scores`, for fewer users in less time.
+
+    Parameters
+    ----------
+    neighbourhood : Neighbourhood
+    films : int32 array
+        Catalogue positions, distinct.
+    users : int64 array, shape (n,)
+        User indices.
+
+    Returns
+    -------
+    float64 array, shape (n,)
+    """
+    likes, catalogue = neighbourhood.likes, neighbourhood.catalogue
+    profile, bonuses = _profile(neighbourhood, films)
+    return _score_some(
+        likes.indptr,
+        likes.films,
+        catalogue.vector_rows,
+        catalogue.vectors,
+        profile,
+        bonuses,
+        neighbourhood.norms,
+        users,
+    )
+
+
+def reranked(
+    neighbourhood: Neighbourhood, films: NDArray[np.int32], index: CandidateIndex, wanted: int
+) -> NDArray[np.int64]:
+    """Order what an index proposes by exact score, ties by smaller user_id.
+
+    Parameters
+    ----------
+    neighbourhood : Neighbourhood
+    films : int32 array
+        Catalogue positions, distinct.
+    index : CandidateIndex
+    wanted : int
+        Neighbours wanted; at least `annoy_candidates` are asked for.
+
+    Returns
+    -------
+    int64 array, shape (<= wanted,)
+        User indices, nearest first; fewer if the index knows fewer.
+    """
+    profile = encode_profile(neighbourhood.catalogue, films)[0]
+    users = index.candidates(profile, max(wanted, neighbourhood.parameters.annoy_candidates), films)
+    scores = quick_scores(neighbourhood, films, users, index.products(films))
+    order = np.argsort(-scores, kind="stable")
+    close = np.zeros(len(users), dtype=bool)
+    gaps = scores[order[:-1]] - scores[order[1:]] <= CLOSE * scores[order[:-1]]
+    close[order[:-1][gaps]] = close[order[1:][gaps]] = True
+    scores[close] = candidate_scores(neighbourhood, films, users[close])
+    return users[first_places(scores, users, wanted)]
+
+
+def quick_scores(
+    neighbourhood: Neighbourhood,
+    films: NDArray[np.int32],
+    users: NDArray[np.int64],
+    products: NDArray[np.float32],
+) -> NDArray[np.float64]:
+    """Score some users for a list of films, but for rounding (`CLOSE`) as `candidate_scores` does.
+
+    Parameters
+    ----------
+    neighbourhood : Neighbourhood
+    films : int32 array
+        Catalogue positions, distinct.
+    users : int64 array, shape (n,)
+        User indices.
+    products : float32 array, shape (films_with_vector,)
+        Dot products of all film vectors with the sum of those of `films`.
+
+    Returns
+    -------
+    float64 array, shape (n,)
+    """
+    likes, rows = neighbourhood.likes, neighbourhood.catalogue.vector_rows
+    bonuses = film_bonuses(neighbourhood, films)
+    return _score_quickly(likes.indptr, likes.films, rows, products, films, bonuses, neighbourhood.norms, users)
+
+
+def vote(
+    neighbourhood: Neighbourhood, films: NDArray[np.int32], ranked: NDArray[np.int64], count: int
+) -> ListRecommendations:
+    """Let ranked neighbours vote (rules 5 and 6).
+
+    Parameters
+    ----------
+    neighbourhood : Neighbourhood
+    films : int32 array
+        Catalogue positions to leave out, distinct.
+    ranked : int64 array
+        User indices, nearest first.
+    count : int
+        Films to return.
+
+    Returns
+    -------
+    ListRecommendations
+    """
+    parameters, likes, catalogue = neighbourhood.parameters, neighbourhood.likes, neighbourhood.catalogue
+    winners, votes = np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int32)
+    found, used = count_votes(
+        ranked,
+        neighbourhood.neighbours,
+        parameters.neighbour_step,
+        parameters.max_neighbours,
+        likes.indptr,
+        likes.films,
+        films,
+        np.zeros(len(catalogue.movie_ids), dtype=np.int32),
+        np.zeros(parameters.max_neighbours + 2, dtype=np.int64),
+        winners,
+        votes,
+    )
+    kept = min(found, count)
+    return ListRecommendations(catalogue.movie_ids[winners[:kept]], votes[:kept], likes.user_ids[ranked[:used]], found)
+
+
+def film_bonuses(neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> NDArray[np.float64]:
+    """What liking each of these films adds to a score; float64, as long as `films`, 0 for films without a vector."""
+    catalogue = neighbourhood.catalogue
+    rows = catalogue.vector_rows[films]
+    vectors = catalogue.vectors[np.maximum(rows, 0)].astype(np.float64)
+    lengths = np.where(rows >= 0, np.sqrt(np.einsum("ft,ft->f", vectors, vectors)), 0.0)
+    bonuses: NDArray[np.float64] = neighbourhood.parameters.liked_bonus * lengths
+    return bonuses
+
+
+def _profile(neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sum of the films' vectors, float64, shape (tags,), and what liking each film adds, float64, shape (films,)."""
+    catalogue = neighbourhood.catalogue
+    with_vector = films[catalogue.vector_rows[films] >= 0]
+    vectors = catalogue.vectors[catalogue.vector_rows[with_vector]].astype(np.float64)
+    bonuses = np.zeros(len(catalogue.movie_ids))
+    bonuses[with_vector] = film_bonuses(neighbourhood, with_vector)
+    return vectors.sum(axis=0), bonuses
+
+
+@kernel
+def _dot(vectors, row, profile, lanes):  # type: ignore[no-untyped-def]
+    """Dot product in float64, always in the same order; `lanes` is room for its partial sums."""
+    tags = len(profile)
+    whole = tags // DOUBLES * DOUBLES
+    dot_lanes(vectors, row * tags, profile, whole, lanes)
+    total = 0.0
+    for lane in range(DOUBLES):
+        total += lanes[lane]
+    for tag in range(whole, tags):
+        total += vectors[row, tag] * profile[tag]
+    return total
+
+
+@kernel
+def _multiply(vectors, profile, low, high, products):  # type: ignore[no-untyped-def]
+    lanes = np.zeros(DOUBLES)
+    for row in range(low, high):
+        products[row] = _dot(vectors, row, profile, lanes)
+
+
+@kernel
+def _score_users(indptr, films, by_film, bonuses, norms, low, high, scores):  # type: ignore[no-untyped-def]
+    with_bonus = len(bonuses) > 0 and bonuses.max() > 0.0
+    for user in range(low, high):
+        if norms[user] <= 0.0:
+            continue
+        total, extra = 0.0, 0.0
+        for k in range(indptr[user], indptr[user + 1]):
+            total += by_film[films[k]]
+        if with_bonus:
+            for k in range(indptr[user], indptr[user + 1]):
+                extra += bonuses[films[k]]
+        scores[user] = total / norms[user] + extra
+
+
+@kernel
+def _score_quickly(indptr, films, vector_rows, products, named, bonuses, norms, users):  # type: ignore[no-untyped-def]
+    """Bonuses are looked up film by film: a list is short, what users like is long."""
+    scores = np.zeros(len(users))
+    for n in range(len(users)):
+        liked = films[indptr[users[n]] : indptr[users[n] + 1]]
+        total, extra = 0.0, 0.0
+        for film in liked:
+            row = vector_rows[film]
+            if row >= 0:
+                total += products[row]
+        for k in range(len(named)):
+            place = np.searchsorted(liked, named[k])
+            if place < len(liked) and liked[place] == named[k]:
+                extra += bonuses[k]
+        if norms[users[n]] > 0.0:
+            scores[n] = total / norms[users[n]] + extra
+    return scores
+
+
+@kernel
+def _score_some(indptr, films, vector_rows, vectors, profile, bonuses, norms, users):  # type: ignore[no-untyped-def]
+    """Products are made for the films these users like only, once each."""
+    products = np.full(len(vectors), -1.0)
+    lanes = np.zeros(DOUBLES)
+    scores = np.zeros(len(users))
+    for n in range(len(users)):
+        user = users[n]
+        total, extra = 0.0, 0.0
+        for k in range(indptr[user], indptr[user + 1]):
+            row = vector_rows[films[k]]
+            extra += bonuses[films[k]]
+            if row >= 0:
+                if products[row] < 0.0:
+                    products[row] = _dot(vectors, row, profile, lanes)
+                total += products[row]
+        if norms[user] > 0.0:
+            scores[n] = total / norms[user] + extra
+    return scores

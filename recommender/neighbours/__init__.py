@@ -1,0 +1,1 @@
+"""The true nearest users of every pair of sign-up films, found without comparing everybody."""

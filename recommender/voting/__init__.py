@@ -1,0 +1,1 @@
+"""Which films win: the order of neighbours and of films, and counting votes."""

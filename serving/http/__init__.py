@@ -1,0 +1,1 @@
+"""HTTP: endpoints, parameters, refusals, middleware, and the processes that serve them."""

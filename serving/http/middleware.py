@@ -1,0 +1,126 @@
+"""The gate every request passes: size and rate limits in front, safe headers, counts and a last resort behind.
+
+Belongs here: what holds for all requests alike, as plain ASGI, because it runs for each of them. Does not belong here:
+anything about films.
+"""
+
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from serving.http.problems import MEDIA_TYPE, Problem
+from serving.http.rate_limit import RateLimit, is_loopback
+from serving.metrics import LATENCY, REFUSED, REQUESTS
+from serving.settings import ServingSettings
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+MOST_BODY_BYTES = 65_536
+"""No endpoint reads a body; a small one is ignored."""
+
+SAFE_HEADERS = [
+    (
+        b"content-security-policy",
+        b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+        b"manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    ),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=()"),
+]
+
+logger = logging.getLogger("marquee.serving")
+
+
+class Gate:
+    """ASGI middleware around the whole application.
+
+    Parameters
+    ----------
+    app : ASGI application
+    settings : ServingSettings
+    """
+
+    def __init__(self, app: App, settings: ServingSettings) -> None:
+        self.app, self.settings = app, settings
+        self.rate = RateLimit(settings.rate_per_second, settings.rate_burst)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        status = 500
+        begun = False
+
+        async def guarded(message: Message) -> None:
+            nonlocal status, begun
+            if message["type"] == "http.response.start":
+                begun, status = True, message["status"]
+                message["headers"] = [*message.get("headers", ()), *SAFE_HEADERS]
+            await send(message)
+
+        try:
+            refusal = self._refusal(scope)
+            if refusal is None:
+                await self.app(scope, receive, guarded)
+            else:
+                await send_problem(refusal, guarded)
+        except Exception:
+            logger.exception("%s failed", scope["path"])
+            if begun:
+                raise
+            await send_problem(Problem(500, "internal", "something went wrong here; the server's log has it"), guarded)
+        endpoint = getattr(scope.get("route"), "path", "other")
+        REQUESTS.labels(endpoint, status).inc()
+        LATENCY.labels(endpoint).observe(time.perf_counter() - started)
+
+    def _refusal(self, scope: Scope) -> Problem | None:
+        """Limits that hold before anything is read."""
+        settings = self.settings
+        target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
+        if target > settings.most_target_bytes:
+            # 422 and not 414, because a parameter is to blame and can be named.
+            longest = max(scope["query_string"].split(b"&"), key=len).partition(b"=")[0][:40].decode("ascii", "replace")
+            text = f"path and query have {target} bytes; at most {settings.most_target_bytes} are read"
+            return Problem(422, "too-long", text, longest or None)
+        size, body = 0, b"0"
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
+            if name == b"content-length":
+                body = value
+        if size > settings.most_header_bytes:
+            return Problem(431, "too-long", f"the headers have {size} bytes; at most {settings.most_header_bytes}")
+        if not body.isdigit() or int(body[:19]) > MOST_BODY_BYTES:
+            return Problem(413, "too-long", f"a body of more than {MOST_BODY_BYTES} bytes; no endpoint reads one")
+        address = (scope.get("client") or ("",))[0]
+        if settings.limit_loopback or not is_loopback(address):
+            wait = self.rate.wait(address, time.monotonic())
+            if wait > 0:
+                text = f"more than {settings.rate_per_second:g} requests a second; try again in {math.ceil(wait)} s"
+                return Problem(429, "rate-limit", text, headers={"Retry-After": str(math.ceil(wait))})
+        return None
+
+
+async def send_problem(problem: Problem, send: Send) -> None:
+    """Send problem details as the whole response."""
+    REFUSED.labels(problem.kind).inc()
+    body = problem.encoded()
+    headers = [
+        (b"content-type", MEDIA_TYPE.encode()),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        *((name.lower().encode(), value.encode()) for name, value in problem.headers.items()),
+    ]
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

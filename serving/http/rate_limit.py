@@ -1,0 +1,51 @@
+"""Limits on how much one remote address may ask, kept in memory only.
+
+Belongs here: the token bucket. Does not belong here: what a refused request is told (`serving.http.middleware`).
+"""
+
+import ipaddress
+from collections import OrderedDict
+
+MOST_ADDRESSES = 10_000
+"""Addresses remembered; the one not heard of for longest is forgotten first."""
+
+
+def is_loopback(address: str) -> bool:
+    """Whether an address belongs to this machine; an unreadable one (a unix socket's) does."""
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_loopback
+    except ValueError:
+        return True
+
+
+class RateLimit:
+    """Token bucket for each address.
+
+    Parameters
+    ----------
+    per_second : float
+        Tokens that come back in a second.
+    burst : int
+        Tokens an address can save up.
+    """
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self.per_second, self.burst = per_second, burst
+        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+
+    def wait(self, address: str, now: float) -> float:
+        """Take a token; return 0, or the seconds until there is one again.
+
+        Parameters
+        ----------
+        address : str
+        now : float
+            A monotonic time in seconds.
+        """
+        tokens, since = self._buckets.pop(address, (float(self.burst), now))
+        tokens = min(self.burst, tokens + (now - since) * self.per_second)
+        taken = tokens >= 1.0
+        self._buckets[address] = (tokens - 1.0 if taken else tokens, now)
+        if len(self._buckets) > MOST_ADDRESSES:
+            self._buckets.popitem(last=False)
+        return 0.0 if taken else (1.0 - tokens) / self.per_second

@@ -1,0 +1,1 @@
+"""A published release in memory: what is loaded, and which one is served now."""

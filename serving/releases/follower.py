@@ -1,0 +1,149 @@
+"""Which releases are being served right now: champion and, where there is one, challenger.
+
+Belongs here: following the published links, loading what they point to, and deciding which variant a client meets. Does
+not belong here: what a snapshot holds (`serving.releases.snapshot`), changing the links
+(`warehouse.releases.registry`)."""
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+from serving.live_answers import warm
+from serving.releases.snapshot import Snapshot, SnapshotError, load_snapshot
+from warehouse.home import Home
+
+Variant = Literal["champion", "challenger"]
+
+RETRY_SECONDS = 5.0
+"""Pause before a release that could not be loaded is tried again: its files may still be arriving."""
+
+logger = logging.getLogger("marquee.serving")
+
+
+def linked_file(link: Path) -> Path | None:
+    """Release file a published link points to, or None if there is no link or no such file."""
+    try:
+        target = link.parent / link.readlink()
+    except OSError:
+        return None
+    return target if target.exists() else None
+
+
+def bucket(salt: str, client: str) -> float:
+    """Place a client on [0, 1), evenly, and always the same for the same salt."""
+    digest = hashlib.sha256(f"{salt}\0{client}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2.0**64
+
+
+class LiveReleases:
+    """The snapshots being served. `look` follows the links; readers take a snapshot and keep it while they answer.
+
+    Parameters
+    ----------
+    home : Home
+    challenger_share : float
+        Share of the clients with a key that meets the challenger.
+    on_change : callable, optional
+        Called with (variant, old snapshot or None, new snapshot or None) after each change.
+    """
+
+    def __init__(
+        self,
+        home: Home,
+        challenger_share: float,
+        on_change: Callable[[Variant, Snapshot | None, Snapshot | None], None] | None = None,
+    ) -> None:
+        self.home, self.challenger_share = home, challenger_share
+        self.champion: Snapshot | None = None
+        self.challenger: Snapshot | None = None
+        self.problem = ""
+        self._on_change = on_change or (lambda variant, old, new: None)
+        self._failed: dict[Path, tuple[str, float]] = {}
+        self._looking = threading.Lock()
+
+    def look(self) -> bool:
+        """Load what the links point to now, if that is not being served already. May take as long as loading does.
+
+        A release that cannot be loaded is reported once and leaves the one before it in place.
+
+        Returns
+        -------
+        bool
+            Whether anything changed.
+        """
+        with self._looking:
+            self.problem = ""
+            champion = self._follow("champion", self.home.current)
+            challenger = self._follow("challenger", self.home.challenger)
+            return champion or challenger
+
+    def behind(self) -> bool:
+        """Whether the links point elsewhere than to what is being served; costs two system calls."""
+        for link, serving in ((self.home.current, self.champion), (self.home.challenger, self.challenger)):
+            path = linked_file(link)
+            if (path and path.stem) != (serving and serving.release):
+                return True
+        return False
+
+    def choose(self, client: str | None) -> tuple[Snapshot, Variant] | None:
+        """Pick the snapshot that answers a client; None if nothing is live.
+
+        Parameters
+        ----------
+        client : str or None
+            The client's key. Requests without one are answered by the champion.
+        """
+        champion, challenger = self.champion, self.challenger
+        if champion is None:
+            return None
+        if client is None or challenger is None or challenger is champion:
+            return champion, "champion"
+        if bucket(challenger.release, client) < self.challenger_share:
+            return challenger, "challenger"
+        return champion, "champion"
+
+    def _follow(self, variant: Variant, link: Path) -> bool:
+        """Bring one variant in line with its link."""
+        serving: Snapshot | None = getattr(self, variant)
+        path = linked_file(link)
+        if path is None:
+            if variant == "champion" and serving is not None:
+                self.problem = f"{link.name} points nowhere; {serving.release} is still served"
+                return False
+            return self._replace(variant, serving, None)
+        if serving is not None and serving.release == path.stem:
+            return False
+        other = self.challenger if variant == "champion" else self.champion
+        if other is not None and other.release == path.stem:
+            return self._replace(variant, serving, other)
+        found = self._load(path)
+        return found is not None and self._replace(variant, serving, found)
+
+    def _load(self, path: Path) -> Snapshot | None:
+        """Load and warm a snapshot, or say why not; one that failed is tried again after a pause."""
+        problem, retry_at = self._failed.get(path, ("", 0.0))
+        if time.monotonic() < retry_at:
+            self.problem = problem
+            return None
+        try:
+            snapshot = load_snapshot(self.home, path)
+            warm(snapshot)
+        except SnapshotError as error:
+            self.problem = str(error)
+            self._failed[path] = (self.problem, time.monotonic() + RETRY_SECONDS)
+            if self.problem != problem:
+                logger.error("%s", error)
+            return None
+        self._failed.pop(path, None)
+        return snapshot
+
+    def _replace(self, variant: Variant, old: Snapshot | None, new: Snapshot | None) -> bool:
+        if old is new:
+            return False
+        setattr(self, variant, new)
+        self._on_change(variant, old, new)
+        return True

@@ -1,0 +1,1 @@
+"""From files to typed, validated rows in Parquet, with a record of every rejected row."""

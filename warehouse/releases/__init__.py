@@ -1,0 +1,1 @@
+"""Releases: staged, promoted, rolled back, retired, read and examined."""

@@ -1,0 +1,289 @@
+"""Examination of a home: is everything there, whole and consistent, and if not, how to mend it.
+
+Belongs here: questions that reading files can answer, without the writer's lock, at any moment. Nothing is changed.
+Does not belong here: mending (`warehouse.releases.registry.repair` does what needs no decision, at the start of every
+run)."""
+
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, requires, version
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow.parquet
+from packaging.requirements import Requirement
+
+from warehouse.files import TEMPORARY, file_sha256
+from warehouse.home import Home
+from warehouse.ingest.import_manifest import ManifestError, Output, read_manifest
+from warehouse.ingest.landing import REFUSED
+from warehouse.locks import is_held
+from warehouse.releases.registry import STAGING_NOTE, list_releases, live_release
+
+ENOUGH_RELEASES = 3
+"""Free disk should hold this many releases of the size of the largest."""
+
+LEAST_FREE_BYTES = 500_000_000
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes
+    ----------
+    subject : str
+        What was examined.
+    state : {'ok', 'warning', 'wrong'}
+    text : str
+        What was found.
+    remedy : str
+        What to do about it; empty if it is ok.
+    """
+
+    subject: str
+    state: Literal["ok", "warning", "wrong"]
+    text: str
+    remedy: str = ""
+
+
+def examine(home: Home, say: Callable[[str], None] | None = None) -> list[Finding]:
+    """Examine everything.
+
+    Parameters
+    ----------
+    home : Home
+    say : callable, optional
+        Told what is being examined; hashing large releases takes a while.
+    """
+    if not home.root.is_dir():
+        return [Finding("home", "wrong", f"{home.root} does not exist", "make a first release: marquee run")]
+    found: list[Finding] = []
+    for part in (
+        _folders,
+        _libraries,
+        _free_disk,
+        _links,
+        _releases,
+        _packs,
+        _reports,
+        _models,
+        _sources,
+        _landing,
+        _leftovers,
+    ):
+        if say is not None:
+            say(f"examining {part.__name__.strip('_').replace('_', ' ')}")
+        found += part(home)
+    return found
+
+
+def _registry(home: Home) -> dict[str, dict[str, Any]]:
+    try:
+        return {entry["release"]: entry for entry in list_releases(home)}
+    except (OSError, ValueError, KeyError):
+        return {}
+
+
+def _folders(home: Home) -> Iterator[Finding]:
+    for folder in (home.root, home.published, home.models, home.sources, home.landing):
+        if not folder.is_dir():
+            yield Finding("folders", "wrong", f"{folder} is missing", "marquee home creates what is missing")
+        elif not os.access(folder, os.W_OK) or os.statvfs(folder).f_flag & os.ST_RDONLY:
+            yield Finding(
+                "folders", "wrong", f"{folder} cannot be written to", "check its owner, its permissions and the mount"
+            )
+
+
+def _libraries(home: Home) -> Iterator[Finding]:
+    del home
+    problems = []
+    for text in requires("marquee") or []:
+        wanted = Requirement(text)
+        if wanted.marker is not None and not wanted.marker.evaluate():
+            continue
+        try:
+            held = version(wanted.name)
+        except PackageNotFoundError:
+            problems.append(f"{wanted.name} is not installed")
+            continue
+        if not wanted.specifier.contains(held, prereleases=True):
+            problems.append(f"{wanted.name} is {held}, wanted is {wanted.specifier}")
+    for problem in problems:
+        yield Finding("libraries", "wrong", problem, "install what was tested: pip install -r requirements.lock")
+    if not problems:
+        yield Finding(
+            "libraries",
+            "ok",
+            f"python {sys.version.split()[0]}, "
+            + ", ".join(f"{n} {version(n)}" for n in ("dagster", "duckdb", "numpy")),
+        )
+
+
+def _free_disk(home: Home) -> Iterator[Finding]:
+    free = shutil.disk_usage(home.root).free
+    largest = max((path.stat().st_size for path in home.published.glob("*Z-*.duckdb")), default=0)
+    wanted = max(LEAST_FREE_BYTES, ENOUGH_RELEASES * largest)
+    text = f"{free / 1e9:.1f} GB free"
+    if free < wanted:
+        yield Finding(
+            "disk", "wrong", f"{text}, wanted are {wanted / 1e9:.1f} GB", "make room: marquee retire --keep 3"
+        )
+    else:
+        yield Finding("disk", "ok", text)
+
+
+def _links(home: Home) -> Iterator[Finding]:
+    registry = _registry(home)
+    mirror = home.published / "releases.json"
+    if mirror.exists() and not registry:
+        yield Finding("registry", "wrong", f"{mirror} cannot be read", "marquee refresh writes it anew")
+    if not home.current.is_symlink():
+        yield Finding("live release", "wrong", "nothing is live", "make a release: marquee run")
+    for link, name in ((home.current, "live release"), (home.challenger, "challenger")):
+        release = live_release(home, link)
+        if release is None:
+            continue
+        if not link.exists():
+            yield Finding(name, "wrong", f"{link} points to {release}, which is gone", _promote_another(registry, home))
+        elif release not in registry:
+            yield Finding(name, "wrong", f"{release} is not in the registry", "marquee refresh makes a registered one")
+        else:
+            yield Finding(name, "ok", release)
+
+
+def _promote_another(registry: Mapping[str, Any], home: Home) -> str:
+    there = [name for name, entry in registry.items() if home.release_file(name).exists() and not entry["blocked"]]
+    return f"marquee promote {there[0]}" if there else "marquee refresh"
+
+
+def _mend_release(release: str, home: Home) -> str:
+    if live_release(home) != release:
+        return f"move {release}.* out of {home.published}"
+    return f"marquee rollback, then move {release}.* out of {home.published}; marquee refresh"
+
+
+def _releases(home: Home) -> Iterator[Finding]:
+    registry = _registry(home)
+    there = {path.stem: path for path in sorted(home.published.glob("*Z-*.duckdb")) if not path.is_symlink()}
+    good = 0
+    for release, path in there.items():
+        entry = registry.get(release)
+        if entry is None:
+            if not is_held(home.writer_lock):
+                yield Finding("releases", "warning", f"{path.name} is not in the registry", f"delete {path}")
+        elif file_sha256(path) != entry["sha256"]:
+            text = f"{path.name} is not the file that was checked (its sha256 differs)"
+            yield Finding("releases", "wrong", text, _mend_release(release, home))
+        else:
+            good += 1
+    for release, entry in registry.items():
+        retired = any(event["event"] == "retired" for event in entry["events"])
+        if release not in there and not retired:
+            yield Finding(
+                "releases",
+                "wrong",
+                f"{release}.duckdb is gone, and it was not retired",
+                "restore it, or marquee refresh",
+            )
+    yield Finding("releases", "ok", f"{good} of {len(there)} files have the sha256 of the registry")
+
+
+def _manifest_problems(folder: Path) -> list[str]:
+    """Files of a folder that are not what its manifest says."""
+    try:
+        files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+    except (OSError, ValueError, KeyError) as error:
+        return [f"{folder / 'manifest.json'} cannot be read ({error})"]
+    problems = []
+    for name, facts in files.items():
+        path = folder / name
+        if not path.is_file():
+            problems.append(f"{path} is missing")
+        elif file_sha256(path) != facts["sha256"]:
+            problems.append(f"{path} is damaged (its sha256 differs)")
+    return problems
+
+
+def _packs(home: Home) -> Iterator[Finding]:
+    folders = sorted(home.published.glob("*Z-*.pack"))
+    for folder in folders:
+        for problem in _manifest_problems(folder):
+            yield Finding("packs", "wrong", problem, _mend_release(folder.stem, home))
+    for release in sorted(path.stem for path in home.published.glob("*Z-*.duckdb") if not path.is_symlink()):
+        if not home.pack_folder(release).is_dir():
+            yield Finding("packs", "wrong", f"{release}.pack is missing", _mend_release(release, home))
+    yield Finding("packs", "ok", f"{len(folders)} examined")
+
+
+def _reports(home: Home) -> Iterator[Finding]:
+    reports = sorted(home.published.glob("*Z-*.report.html"))
+    for report in reports:
+        if not home.release_file(report.name.removesuffix(".report.html")).exists() and not is_held(home.writer_lock):
+            yield Finding(
+                "reports", "warning", f"{report.name} belongs to no release that is there", f"delete {report}"
+            )
+    yield Finding("reports", "ok", f"{len(reports)} are there")
+
+
+def _models(home: Home) -> Iterator[Finding]:
+    folders = sorted(home.models.glob("*Z-*"))
+    for folder in folders:
+        for problem in _manifest_problems(folder):
+            yield Finding("models", "wrong", problem, f"move {folder} away; marquee run makes the model anew")
+    yield Finding("models", "ok", f"{len(folders)} examined")
+
+
+def _sources(home: Home) -> Iterator[Finding]:
+    folders = sorted(path for path in home.sources.glob("[0-9a-f]*") if path.is_dir())
+    unverifiable = []
+    for folder in folders:
+        remedy = f"move {folder} away, then import it again: marquee run --source ... or marquee ingest FILE"
+        try:
+            manifest = read_manifest(folder)
+        except ManifestError as error:
+            yield Finding("sources", "wrong", str(error), remedy)
+            continue
+        for name, output in manifest.tables.items():
+            problem = _table_problem(manifest.table(name), output)
+            if problem is not None:
+                yield Finding("sources", "wrong", problem, remedy)
+        if any(output.sha256 is None for output in manifest.tables.values()):
+            unverifiable.append(folder.name)
+    text = f"{len(folders)} examined, size, rows and sha256 of every table"
+    if unverifiable:
+        text += f"; unverifiable beyond size and rows, because older than recorded sha256: {', '.join(unverifiable)}"
+    yield Finding("sources", "ok", text)
+
+
+def _table_problem(path: Path, output: Output) -> str | None:
+    """What is wrong with a Parquet file of an import, if anything."""
+    if output.sha256 is not None:
+        return None if file_sha256(path) == output.sha256 else f"{path} is damaged (its sha256 differs)"
+    try:
+        rows = pyarrow.parquet.ParquetFile(path).metadata.num_rows
+    except (OSError, pyarrow.ArrowException) as error:
+        return f"{path} cannot be read ({error})"
+    return None if rows == output.rows else f"{path} has {rows} rows, its manifest says {output.rows}"
+
+
+def _landing(home: Home) -> Iterator[Finding]:
+    refused = sorted((home.landing / REFUSED).glob("*.reason.txt"))
+    for reason in refused:
+        text = f"{reason.name.removesuffix('.reason.txt')} was refused: {reason.read_text(encoding='utf-8').strip()}"
+        yield Finding(
+            "landing", "warning", text, f"correct it, put it back into {home.landing}, delete it in {REFUSED}/"
+        )
+
+
+def _leftovers(home: Home) -> Iterator[Finding]:
+    if is_held(home.writer_lock):
+        return
+    names = [path for folder in (home.published, home.models) for path in folder.glob(f"{TEMPORARY}*")]
+    names += [home.published / STAGING_NOTE] if (home.published / STAGING_NOTE).exists() else []
+    for path in names:
+        yield Finding("leftovers", "warning", f"{path} was left by a run that died", "the next run clears it away")

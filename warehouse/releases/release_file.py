@@ -1,0 +1,111 @@
+"""Writing of a release: its database file and serving pack, complete under a temporary name, then at their own.
+
+Belongs here: what a published file contains. Does not belong here: which release is live and who may change that
+(`warehouse.releases.registry`).
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from warehouse.database import Warehouse, connect
+from warehouse.faults import step
+from warehouse.files import TEMPORARY, appear
+from warehouse.schemas.definitions import PUBLISHED_TABLES
+from warehouse.sql import sql
+from warehouse.tables.check_results import CheckResult
+from warehouse.tables.evaluation import evaluation_to_publish
+
+Audit = Callable[[duckdb.DuckDBPyConnection], list[CheckResult]]
+"""Checks a staged release through a read-only connection to its file."""
+
+
+@dataclass(frozen=True)
+class WrittenRelease:
+    """What was written: rows by table, and the audit's results as they stand in the table `checks`."""
+
+    row_counts: dict[str, int]
+    results: list[CheckResult]
+
+
+def write_release_file(warehouse: Warehouse, lineage: Mapping[str, Any], audit: Audit) -> WrittenRelease:
+    """Write `published/<release>.duckdb` and check it; it appears complete, read-only, with the results inside.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Not in a transaction.
+    lineage : mapping
+        The row of the table `release`, by column, without row_counts.
+    audit : callable
+        Runs on the very file, while it still has its temporary name.
+
+    Returns
+    -------
+    WrittenRelease
+    """
+    final = warehouse.home.release_file(lineage["release"])
+    temporary = final.parent / f"{TEMPORARY}{final.name}"
+    for leftover in (temporary, temporary.with_name(temporary.name + ".wal")):
+        leftover.unlink(missing_ok=True)
+    row_counts = _copy_tables(warehouse, temporary, lineage)
+    step("release_copied")
+    with connect(temporary, warehouse.home) as con:
+        # A macro finds its tables in the database it is made in, so it cannot be made in an attached one.
+        con.execute(sql("recommend_pair"))
+    with connect(temporary, warehouse.home, read_only=True) as con:
+        results = audit(con)
+    step("release_audited")
+    with connect(temporary, warehouse.home) as con:
+        con.executemany("INSERT INTO checks VALUES (?, ?, ?, ?, ?, ?, ?)", [list(result.row()) for result in results])
+        con.execute("CHECKPOINT")
+    temporary.chmod(0o444)
+    step("release_written")
+    appear(temporary, final)
+    step("release_appeared")
+    return WrittenRelease(row_counts, results)
+
+
+def _copy_tables(warehouse: Warehouse, path: Path, lineage: Mapping[str, Any]) -> dict[str, int]:
+    """Copy what consumers see from the working database into a new file; return rows by table."""
+    con = warehouse.con
+    quoted = str(path).replace("'", "''")
+    con.execute(f"ATTACH '{quoted}' AS staged")
+    try:
+        with warehouse.transaction():
+            row_counts = _fill(con, lineage)
+        con.execute("CHECKPOINT staged")
+        return row_counts
+    finally:
+        con.execute("DETACH staged")
+
+
+def _fill(con: duckdb.DuckDBPyConnection, lineage: Mapping[str, Any]) -> dict[str, int]:
+    """Create the tables of the attached database `staged`; return rows by table."""
+    copies = {
+        "movies": (
+            "SELECT m.movie_id, title, year, genres, coalesce(f.likes, 0) AS likes, g.movie_id IS NOT NULL AS "
+            "has_vector FROM raw.movies m LEFT JOIN model.film_likes f USING (movie_id) "
+            "LEFT JOIN raw.genome g USING (movie_id) ORDER BY m.movie_id"
+        ),
+        "ratings": "FROM raw.ratings",
+        "genome_tags": "FROM raw.genome_tags",
+        "genome": "FROM raw.genome",
+        "signup_movies": "FROM recs.signup_movies",
+        "pair_recommendations": "FROM recs.pair_recommendations ORDER BY movie_a, movie_b, rank",
+        "evaluation": evaluation_to_publish(con, lineage["parameters"]),
+    }
+    for table, query in copies.items():
+        con.execute(f"CREATE TABLE staged.{table} AS {query}")
+    counts = {table: con.execute(f"SELECT count(*) FROM staged.{table}").fetchone()[0] for table in copies}  # type: ignore[index]
+    con.execute(f"CREATE TABLE staged.release ({PUBLISHED_TABLES['release']})")
+    row = {**lineage, "row_counts": json.dumps(counts), "parameters": json.dumps(lineage["parameters"])}
+    names = [column.split()[0] for column in PUBLISHED_TABLES["release"].split(", ")]
+    marks = ", ".join("?" for _ in names)
+    con.execute(f"INSERT INTO staged.release VALUES ({marks})", [row[name] for name in names])
+    con.execute(f"CREATE TABLE staged.checks ({PUBLISHED_TABLES['checks']})")
+    return counts

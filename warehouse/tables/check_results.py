@@ -1,0 +1,77 @@
+"""The record of checks: what was checked of which subject, and how it came out.
+
+Belongs here: the value object and its table. Does not belong here: what is checked (`checks`), or what follows from a
+failure (`warehouse.releases.registry` refuses to promote; Dagster stops the run).
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import duckdb
+
+COLUMNS = ("check_name", "asset", "passed", "severity", "value", "threshold", "description")
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """One check's outcome.
+
+    Attributes
+    ----------
+    check_name : str
+    asset : str
+        ``schema/table`` of the asset it is about.
+    passed : bool
+    severity : {'error', 'warn'}
+        A failed `error` blocks promotion, a failed `warn` is shown.
+    value, threshold : float or None
+        What was measured and what it was held against, if the check has a number.
+    description : str
+        What it means, with the facts of this outcome.
+    details : mapping
+        More numbers, of JSON types: shape, types, failing rows. Kept in the registry, not in the published table.
+    """
+
+    check_name: str
+    asset: str
+    passed: bool
+    severity: Literal["error", "warn"]
+    value: float | None
+    threshold: float | None
+    description: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def blocks(self) -> bool:
+        """Whether this outcome forbids promotion."""
+        return not self.passed and self.severity == "error"
+
+    def row(self) -> tuple[object, ...]:
+        """Values in the order of `COLUMNS`."""
+        return tuple(getattr(self, name) for name in COLUMNS)
+
+
+def record_results(con: duckdb.DuckDBPyConnection, subject: str, results: Iterable[CheckResult]) -> None:
+    """Keep the outcomes of checks of one subject (a release, or a table at a version), replacing earlier ones."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    for result in results:
+        con.execute(
+            "DELETE FROM ops.check_results WHERE subject = ? AND check_name = ? AND asset = ?",
+            [subject, result.check_name, result.asset],
+        )
+        con.execute(
+            "INSERT INTO ops.check_results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [subject, *result.row(), now, json.dumps(dict(result.details), default=str)],
+        )
+
+
+def recorded_results(con: duckdb.DuckDBPyConnection, subject: str) -> list[CheckResult]:
+    """Outcomes recorded for a subject, by asset and name."""
+    rows = con.execute(
+        f"SELECT {', '.join(COLUMNS)}, details FROM ops.check_results WHERE subject = ? ORDER BY asset, check_name",
+        [subject],
+    ).fetchall()
+    return [CheckResult(**dict(zip(COLUMNS, row[:-1], strict=True)), details=json.loads(row[-1])) for row in rows]
