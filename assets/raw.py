@@ -16,12 +16,12 @@ from assets.common import OWNERS, Stopwatch, result, table_metadata, table_spec
 from assets.partitions import months
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
+from warehouse.errors import SourceError
 from warehouse.faults import step
 from warehouse.ingest.import_manifest import ImportedFile, SourceManifest, read_manifest
 from warehouse.ingest.importer import import_ratings_file, import_source
 from warehouse.ingest.landing import Signature, is_settled, landed_files, put_away, refuse, signature
 from warehouse.schemas.ingest_rules import row_rules
-from warehouse.source_error import SourceError
 from warehouse.sources.resolve import resolve_source
 from warehouse.tables.raw import (
     add_rating_file,

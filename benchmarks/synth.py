@@ -22,6 +22,8 @@ from typing import IO
 import numpy as np
 import polars as pl
 
+from recommender.errors import UsageError
+
 TASTES = 24
 FILES = ("movies.csv", "ratings.csv", "tags.csv", "genome-tags.csv", "genome-scores.csv")
 USERS_PER_CHUNK = 4096
@@ -413,16 +415,16 @@ def _write_genome(path: Path, world: _World, films: np.ndarray, profile: np.ndar
 
 def _check(users: int, movies: int, ratings: int, genome_movies: int, tags: int) -> None:
     if min(users, movies, ratings) < 1 or genome_movies < 0 or (genome_movies and tags < 1):
-        raise ValueError("users, movies, ratings and tags must be at least 1, genome-movies at least 0")
+        raise UsageError("users, movies, ratings and tags must be at least 1, genome-movies at least 0")
     if ratings > users * movies:
-        raise ValueError(
+        raise UsageError(
             f"{ratings:,} ratings are more than {users:,} users x {movies:,} movies = {users * movies:,}: "
             "a user rates a film once; ask for fewer ratings, or more users or movies"
         )
     if ratings < users:
-        raise ValueError(f"{ratings:,} ratings are too few for {users:,} users: every user rates at least one film")
+        raise UsageError(f"{ratings:,} ratings are too few for {users:,} users: every user rates at least one film")
     if genome_movies > movies:
-        raise ValueError(f"{genome_movies:,} genome movies are more than {movies:,} movies")
+        raise UsageError(f"{genome_movies:,} genome movies are more than {movies:,} movies")
 
 
 def generate(
@@ -456,7 +458,7 @@ def generate(
     _check(users, movies, ratings, genome_movies, tags)
     directory.mkdir(parents=True, exist_ok=True)
     if taken := [name for name in FILES if (directory / name).exists()]:
-        raise ValueError(f"{directory} holds {', '.join(taken)} already; name another directory, or remove them")
+        raise UsageError(f"{directory} holds {', '.join(taken)} already; name another directory, or remove them")
     worlds, for_movies, for_ratings, for_genome, for_tags = np.random.default_rng(seed).spawn(5)
     world = _world(users, movies, ratings, worlds)
     profile, names = _taste_tags(max(tags, 1), for_genome), _tag_names(max(tags, 1))

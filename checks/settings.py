@@ -14,10 +14,12 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from recommender.errors import UsageError
+
 SETTINGS_FILE = "checks.toml"
 
 
-class SettingsError(ValueError):
+class SettingsError(UsageError):
     """A threshold is unknown or out of range; the message names it and the file it stands in."""
 
 

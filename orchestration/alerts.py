@@ -10,11 +10,13 @@ from typing import Any
 import dagster as dg
 import httpx
 
+from recommender.errors import MarqueeError
+
 WEBHOOK_VARIABLE = "MARQUEE_WEBHOOK_URL"
 TIMEOUT_SECONDS = 10.0
 
 
-class AlertError(RuntimeError):
+class AlertError(MarqueeError):
     """The webhook did not take an alert; the sensor's tick fails, is shown in the UI and tried again."""
 
 

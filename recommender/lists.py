@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from recommender.data.catalogue import Catalogue
 from recommender.data.encoder import encode_profile
 from recommender.data.model_data import Neighbourhood
+from recommender.errors import MarqueeError
 from recommender.kernels.jit import even_ranges, kernel, run_parallel
 from recommender.kernels.simd import DOUBLES, dot_lanes
 from recommender.voting.ranking import count_votes, first_places, nearest_users
@@ -28,7 +29,7 @@ CLOSE = 1e-6
 """Quick scores that differ by less, relatively, are made again in double precision; their rounding is below 2e-7."""
 
 
-class ProfileError(ValueError):
+class ProfileError(MarqueeError):
     """A list of films cannot be answered; the message says why and what would help."""
 
 

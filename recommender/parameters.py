@@ -10,8 +10,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from recommender.errors import UsageError
 
-class ParameterError(ValueError):
+
+class ParameterError(UsageError):
     """A parameter is unknown, malformed or out of range; the message names it and what is allowed."""
 
 

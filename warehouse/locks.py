@@ -14,10 +14,12 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from recommender.errors import MarqueeError
+
 POLL_SECONDS = 0.2
 
 
-class WriterBusyError(RuntimeError):
+class WriterBusyError(MarqueeError):
     """Another process went on writing for longer than the caller was willing to wait; the message names it."""
 
 

@@ -11,10 +11,12 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
+from recommender.errors import UsageError
+
 LOG_VARIABLE = "MARQUEE_LOG"
 
 
-class LogFormError(ValueError):
+class LogFormError(UsageError):
     """MARQUEE_LOG names no form there is."""
 
 

@@ -19,10 +19,10 @@ import duckdb
 import typer
 from sqlalchemy.exc import DBAPIError
 
-from recommender.parameters import ParameterError, make_parameters
+from recommender.errors import MarqueeError, UsageError
+from recommender.parameters import make_parameters
 from warehouse.database import Warehouse, open_warehouse
 from warehouse.home import Home
-from warehouse.locks import WriterBusyError
 from warehouse.logs import LogFormError, as_json, say
 from warehouse.releases.challenger import challenge, withdraw
 from warehouse.releases.doctor import examine
@@ -73,10 +73,10 @@ def _refusals() -> Iterator[None]:
     """Turn what the data, a check or the file system says into one line on stderr and exit code 1."""
     try:
         yield
-    except ParameterError as error:
+    except UsageError as error:
         say(f"marquee: {error}", logging.ERROR)
         raise typer.Exit(2) from None
-    except (ValueError, OSError, WriterBusyError, duckdb.Error) as error:
+    except (MarqueeError, OSError, duckdb.Error) as error:
         say(f"marquee: {error}", logging.ERROR)
         raise typer.Exit(1) from None
     except DBAPIError as error:  # Dagster's records: a full disk, a lost database

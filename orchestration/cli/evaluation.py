@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from recommender.data.catalogue import Catalogue
+from recommender.errors import MarqueeError
 from recommender.evaluation.evaluate import ACCURACY, CURRENT, HEADLINE, Measurement, evaluate
 from recommender.evaluation.splits import Ratings
 from recommender.evaluation.sweep import SAME, Trial, best_trial, sweep
@@ -64,7 +65,7 @@ def evaluate_home(
         report |= {"trials": [asdict(trial) for trial in trials], "chosen": best.settings, "criterion": CRITERION}
     found = evaluate(ratings, films, parameters)
     if not found:
-        raise ValueError("no user can be held out: each needs two liked sign-up films and a third liked film")
+        raise MarqueeError("no user can be held out: each needs two liked sign-up films and a third liked film")
     return report | {
         "parameters": parameters.model_dump(),
         "measurements": [asdict(measurement) for measurement in found],

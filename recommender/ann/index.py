@@ -25,6 +25,7 @@ from recommender.data.inverted_index import Fans, make_fans
 from recommender.data.likes import some_users
 from recommender.data.model_data import Neighbourhood
 from recommender.data.projection import principal_components, project
+from recommender.errors import MarqueeError
 from recommender.kernels.jit import kernel, run_parallel
 from recommender.lists import candidate_scores, film_bonuses, reranked
 from recommender.neighbours.scores import FilmScores, film_scores
@@ -41,7 +42,7 @@ RECALL_PROFILES = 100
 """Pairs of sign-up films with which recall is measured."""
 
 
-class IndexFileError(ValueError):
+class IndexFileError(MarqueeError):
     """Files of an index are missing or do not belong together; the message names them."""
 
 

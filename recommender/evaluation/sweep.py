@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.data.catalogue import Catalogue
+from recommender.errors import MarqueeError
 from recommender.evaluation.evaluate import (
     ACCURACY,
     CASES,
@@ -163,7 +164,7 @@ def _folds(
         if len(cases.pairs):
             found.append((training, cases))
     if not found:
-        raise ValueError("no user can be asked about: each needs two liked sign-up films and a third liked film")
+        raise MarqueeError("no user can be asked about: each needs two liked sign-up films and a third liked film")
     return found
 
 

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+from recommender.errors import MarqueeError
+
 MEDIA_TYPE = "application/problem+json"
 
 
-class Problem(ValueError):
+class Problem(MarqueeError):
     """A request that gets no answer, and why.
 
     Parameters

@@ -10,6 +10,7 @@ from typing import Any
 
 import duckdb
 
+from recommender.errors import MarqueeError
 from warehouse.home import Home
 from warehouse.ingest.import_manifest import ManifestError
 from warehouse.ingest.import_manifest import read_manifest as read_source_manifest
@@ -42,7 +43,7 @@ def describe_model(folder: Path) -> dict[str, Any]:
     """Account of a model version: what its manifest says, without what the release says already."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (MarqueeError, OSError, ValueError) as error:
         return {"model_version": folder.name, "files": {}, "note": f"the manifest cannot be read: {error}"}
     left_out = {"parameters", "content_hash"}
     return {name: value for name, value in manifest.items() if name not in left_out}

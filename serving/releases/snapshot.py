@@ -19,6 +19,7 @@ import duckdb
 
 from recommender.ann.index import BoundIndex, IndexFileError, open_index
 from recommender.data.model_data import Neighbourhood
+from recommender.errors import MarqueeError
 from serving.releases.films import Films, load_films
 from serving.releases.lineage import check_rows, describe_model, describe_source, release_row
 from serving.releases.pair_table import PairTable, load_pair_table
@@ -29,7 +30,7 @@ from warehouse.releases.pack import open_pack, read_manifest
 INDEX_FILE = "users.ann"
 
 
-class SnapshotError(ValueError):
+class SnapshotError(MarqueeError):
     """A release cannot be loaded; the message names the file."""
 
 
@@ -109,7 +110,7 @@ def load_snapshot(home: Home, path: Path) -> Snapshot:
         finally:
             con.close()
         model = describe_model(home.model_folder(row["model_version"]))
-    except (OSError, ValueError, KeyError, duckdb.Error) as error:
+    except (MarqueeError, OSError, ValueError, KeyError, duckdb.Error) as error:
         raise SnapshotError(f"release {release} cannot be served: {error}") from error
     lineage = {
         **row,

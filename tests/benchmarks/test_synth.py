@@ -8,6 +8,7 @@ import pytest
 
 from benchmarks import synth
 from benchmarks.synth import FILES, Synthesis, generate
+from recommender.errors import UsageError
 from warehouse.ingest.importer import import_source
 from warehouse.schemas.ingest_rules import row_rules
 from warehouse.sources.resolve import resolve_source
@@ -112,13 +113,13 @@ def test_crowded_and_tiny_worlds(tmp_path: Path, users: int, movies: int, rating
     ],
 )
 def test_sizes_that_cannot_be(tmp_path: Path, size: dict[str, int], message: str):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UsageError, match=message):
         generate(tmp_path / "none", **({"genome_movies": 0} | size))
     assert not (tmp_path / "none").exists()
 
 
 def test_data_in_the_way_is_not_overwritten(tmp_path: Path):
     (tmp_path / "ratings.csv").write_text("mine")
-    with pytest.raises(ValueError, match=r"holds ratings\.csv already"):
+    with pytest.raises(UsageError, match=r"holds ratings\.csv already"):
         generate(tmp_path, users=5, movies=5, ratings=10, genome_movies=0)
     assert (tmp_path / "ratings.csv").read_text() == "mine"

@@ -28,6 +28,7 @@ from checks.release.suite import REQUIRED_CHECKS, audit_release
 from checks.settings import load_settings
 from checks.tables.content import Context
 from checks.tables.suite import results_of
+from recommender.errors import MarqueeError
 from recommender.parameters import make_parameters
 from warehouse.database import open_warehouse
 from warehouse.faults import KILL_VARIABLE, MODEL_STEPS, STEPS
@@ -111,7 +112,7 @@ def _read_until_stopped(current: Path, stop: Any, results: Any) -> None:
     while not stop.is_set():
         try:
             seen.add(read_once(current))
-        except (AssertionError, OSError, ValueError, duckdb.Error) as error:
+        except (AssertionError, MarqueeError, OSError, ValueError, duckdb.Error) as error:
             errors.append(f"reader {os.getpid()}: {type(error).__name__}: {error}")
         reads += 1
     results.put((reads, errors, sorted(seen)))

@@ -5,6 +5,7 @@ import itertools
 import pytest
 from starlette.testclient import TestClient
 
+from recommender.errors import MarqueeError
 from serving.answers import answer
 from serving.http.app import create_app
 from serving.live_answers import rank_films
@@ -146,7 +147,7 @@ def test_the_command_lines_answer_is_the_services(built: TwoReleases, client: Te
     ids = snapshot.films.signup_ids[:3]
     expected = client.get(f"/recommend?ids={','.join(map(str, ids))}&num=4&engine=exact").json()
     assert answer(built.home, ids, 4) == {**expected, "deployment": "command-line"}
-    with pytest.raises(ValueError, match="named twice"):
+    with pytest.raises(MarqueeError, match="named twice"):
         answer(built.home, [ids[0], ids[0]], 4)
     with pytest.raises(NoReleaseError):
         answer(Home(built.home.root / "nowhere"), ids, 4)

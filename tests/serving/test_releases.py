@@ -12,6 +12,7 @@ import httpx
 import pytest
 from starlette.testclient import TestClient
 
+from recommender.errors import MarqueeError
 from serving.http.app import create_app
 from serving.releases.follower import LiveReleases, bucket
 from serving.releases.snapshot import load_snapshot
@@ -72,7 +73,7 @@ def test_a_damaged_release_leaves_the_one_before_in_place(releases: TwoReleases)
 def test_database_and_pack_of_different_releases_are_refused(releases: TwoReleases) -> None:
     shutil.rmtree(releases.home.pack_folder(releases.second))
     shutil.copytree(releases.home.pack_folder(releases.first), releases.home.pack_folder(releases.second))
-    with pytest.raises(ValueError, match=releases.first):
+    with pytest.raises(MarqueeError, match=releases.first):
         load_snapshot(releases.home, releases.home.release_file(releases.second))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from warehouse.source_error import SourceError
+from warehouse.errors import SourceError
 from warehouse.sources.download import download, file_name
 
 CONTENT = bytes(range(256)) * 4000

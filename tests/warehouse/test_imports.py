@@ -16,12 +16,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from warehouse.errors import SourceError
 from warehouse.ingest import csv_reader as csv_rows
 from warehouse.ingest import importer as imports
 from warehouse.ingest.import_manifest import SourceManifest
 from warehouse.ingest.importer import import_ratings_file, import_source
 from warehouse.schemas.ingest_rules import row_rules
-from warehouse.source_error import SourceError
 from warehouse.sources.resolve import LocalSource, resolve_source
 
 RULES = row_rules()

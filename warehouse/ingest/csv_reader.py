@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from warehouse.source_error import SourceError
+from warehouse.errors import SourceError
 
 CHUNK_BYTES = 32 << 20
 LONGEST_LINE = 100_000

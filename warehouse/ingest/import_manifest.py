@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from recommender.errors import MarqueeError
+
 MANIFEST_NAME = "manifest.json"
 
 
-class ManifestError(ValueError):
+class ManifestError(MarqueeError):
     """A folder is not a complete import; the message says what does not agree."""
 
 

@@ -23,6 +23,7 @@ from typing import Literal
 import duckdb
 import pyarrow as pa
 
+from warehouse.errors import SourceError
 from warehouse.files import TEMPORARY, appear, file_sha256, remove_leftovers, write_json
 from warehouse.ingest.csv_reader import CsvFile, open_csv
 from warehouse.ingest.import_manifest import (
@@ -37,7 +38,6 @@ from warehouse.ingest.parquet_reader import MAGIC, open_parquet
 from warehouse.ingest.staging import InputFile, Work, import_genome, import_table, sql_text
 from warehouse.logs import say
 from warehouse.schemas.row_rules import RowRules
-from warehouse.source_error import SourceError
 from warehouse.sources.archive import unpack
 from warehouse.sources.resolve import LocalSource, check_names, is_document, is_wanted
 

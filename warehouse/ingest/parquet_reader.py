@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from warehouse.errors import SourceError
 from warehouse.ingest.csv_reader import Column, Staged, create_staging, expected_header, stage_fields
-from warehouse.source_error import SourceError
 
 MAGIC = b"PAR1"
 _LAYOUT = (

@@ -16,13 +16,13 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from warehouse.errors import SourceError
 from warehouse.files import file_sha256
 from warehouse.ingest.csv_reader import CsvFile, Staged
 from warehouse.ingest.import_manifest import ImportedFile, IncompleteFilms, Output
 from warehouse.ingest.parquet_reader import ParquetRatings
 from warehouse.logs import say
 from warehouse.schemas.row_rules import RowRule, RowRules
-from warehouse.source_error import SourceError
 
 InputFile = CsvFile | ParquetRatings
 

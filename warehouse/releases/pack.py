@@ -15,12 +15,13 @@ import numpy as np
 from recommender.data.catalogue import Catalogue
 from recommender.data.likes import Likes
 from recommender.data.model_data import Neighbourhood
+from recommender.errors import MarqueeError
 from recommender.parameters import ModelParameters
 from warehouse.faults import step
 from warehouse.files import TEMPORARY, appear, file_sha256, write_json
 
 
-class PackError(ValueError):
+class PackError(MarqueeError):
     """A serving pack is missing or damaged; the message names the file."""
 
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import duckdb
 
+from recommender.errors import MarqueeError
 from warehouse.home import Home
 
 
-class NoReleaseError(ValueError):
+class NoReleaseError(MarqueeError):
     """There is no such release, or none is live yet; the message says what to do."""
 
 

@@ -16,6 +16,7 @@ from typing import Any
 
 import duckdb
 
+from recommender.errors import MarqueeError
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.faults import step
@@ -45,7 +46,7 @@ REGISTRY_MIRROR = "releases.json"
 """Copy of the registry beside the releases, for readers; the working database is not theirs to open."""
 
 
-class ReleaseError(ValueError):
+class ReleaseError(MarqueeError):
     """A release cannot be staged, promoted, rolled back or found; the message names it and says what to do."""
 
 

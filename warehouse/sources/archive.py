@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from warehouse.source_error import SourceError
+from warehouse.errors import SourceError
 
 MOST_MEMBERS = 10_000
 MOST_BYTES = 32 << 30

@@ -23,9 +23,9 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 import httpx
 from tqdm import tqdm
 
+from warehouse.errors import SourceError
 from warehouse.files import appear, write_json
 from warehouse.logs import as_json, say
-from warehouse.source_error import SourceError
 
 ATTEMPTS = 6
 """In a row without a single new byte."""

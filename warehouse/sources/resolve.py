@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from warehouse.errors import SourceError
 from warehouse.logs import say
-from warehouse.source_error import SourceError
 from warehouse.sources.archive import find_members, open_archive
 from warehouse.sources.download import download
 

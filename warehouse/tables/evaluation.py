@@ -12,6 +12,7 @@ import duckdb
 import numpy as np
 
 from recommender.data.catalogue import Catalogue, make_catalogue
+from recommender.errors import MarqueeError
 from recommender.evaluation.evaluate import Measurement
 from recommender.evaluation.splits import LIKED, Ratings
 from recommender.parameters import ModelParameters
@@ -26,7 +27,7 @@ WITHOUT_EFFECT = {"engine", "per_pair", "genome_source"}
 """Parameters on which measurements do not depend: the exact engine is asked for ten films. (Nor do those of Annoy.)"""
 
 
-class NothingToEvaluateError(ValueError):
+class NothingToEvaluateError(MarqueeError):
     """The home holds no ratings or no film vectors; the message says what to do."""
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from recommender.data.catalogue import Catalogue, make_catalogue, weighted_catalogue
 from recommender.data.likes import Likes, likes_from_pairs
 from recommender.data.model_data import Neighbourhood, make_neighbourhood
+from recommender.errors import MarqueeError
 from recommender.pairs import PairRecommendations
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
@@ -28,7 +29,7 @@ SHARDS = 8
 """Partitions of recs.pair_recommendations: a pair is in shard ``movie_a % SHARDS``."""
 
 
-class StaleTableError(ValueError):
+class StaleTableError(MarqueeError):
     """A table was made from other inputs than this run has; the message names it and the asset to materialize."""
 
 

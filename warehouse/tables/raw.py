@@ -13,6 +13,7 @@ from typing import Any
 
 import duckdb
 
+from recommender.errors import MarqueeError
 from warehouse.home import Home
 from warehouse.ingest.import_manifest import SourceManifest
 from warehouse.sql import sql
@@ -25,11 +26,11 @@ FIRST_MONTH = date(1995, 1, 1)
 LAST_MONTH = date(9999, 1, 1)
 
 
-class SourceConflictError(ValueError):
+class SourceConflictError(MarqueeError):
     """The home holds another source than the one asked for; the message names both and the way out."""
 
 
-class NoSourceError(ValueError):
+class NoSourceError(MarqueeError):
     """The home holds no source yet; the message says how to load one."""
 
 
@@ -393,6 +394,6 @@ def _create_genome(con: duckdb.DuckDBPyConnection) -> int:
     assert row is not None
     width = int(row[0])
     if width == 0:
-        raise ValueError("the source has neither tags nor genres: no film can get a vector")
+        raise SourceConflictError("the source has neither tags nor genres: no film can get a vector")
     con.execute(f"CREATE OR REPLACE TABLE raw.genome (movie_id INTEGER, relevance FLOAT[{width}])")
     return width

@@ -3,6 +3,8 @@
 Belongs here: the exception, shared by downloads, sources and imports. Raising it is their business.
 """
 
+from recommender.errors import MarqueeError
 
-class SourceError(ValueError):
+
+class SourceError(MarqueeError):
     """A source cannot be used: the message names the file or address and what to do next, on one line."""
