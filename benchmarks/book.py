@@ -1,4 +1,4 @@
-"""The textbook's way, written afresh as a baseline: Python loops, 100 Annoy trees over all tags, one query per pair.
+"""The textbook's program, written anew as a baseline: Python loops, 100 Annoy trees over all tags, one query per pair.
 
 The chapter on batch prediction that this system grew out of keeps the genome in a dict of lists, sums each user's
 liked films in a loop, indexes the users with Annoy and asks the index for every pair. This program does the same on

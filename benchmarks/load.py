@@ -1,4 +1,4 @@
-"""Load on a running service from a process of its own: latencies, rates, failures, memory, release switches.
+"""Load test of a running service, from a process of its own: latency, rate, failures, memory, release switches.
 
     marquee serve &
     python -m benchmarks.load pairs --seconds 20 --connections 4
@@ -6,9 +6,9 @@
     python -m benchmarks.load mixed --switches 50 --home var
     python -m benchmarks.load pairs --requests 1000000 --watch PID
 
-Belongs here: questions asked in bulk and figures taken. Does not belong here: what the service is (`serving`), which is
-reached over HTTP only. Connections are kept open, films are drawn at random, every answer is read whole and checked:
-status 200, and for recommendations the release named in the body is the one in the header.
+Belongs here: sending many questions and measuring the answers. Does not belong here: the service (`serving`), which is
+reached over HTTP only. Connections are kept open, films are drawn at random, every answer is read to its end and
+checked: status 200, and for recommendations the release named in the body is the one in the header.
 """
 
 import argparse
@@ -110,7 +110,7 @@ async def closed_loop(
 async def fixed_rate(
     host: str, port: int, connections: int, question: Question, enough: Callable[[Figures], bool], rate: float
 ) -> Figures:
-    """Ask at random moments, so many a second on average, whether or not answers keep up; waiting counts."""
+    """Ask at random moments, at a given mean rate, whether or not answers keep up; waiting counts as latency."""
     figures, due = Figures(), asyncio.Queue[tuple[float, str]]()
 
     async def one() -> None:
@@ -226,10 +226,10 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--rate", type=float, help="requests a second; default: as fast as answers come")
     parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--requests", type=int, help="stop after so many instead")
+    parser.add_argument("--requests", type=int, help="stop after this number of requests instead")
     parser.add_argument("--films", type=int, nargs=2, default=[2, 20], help="fewest and most films of a live list")
     parser.add_argument("--engine", choices=["exact", "annoy"])
-    parser.add_argument("--switches", type=int, default=0, help="release switches meanwhile; stop after them")
+    parser.add_argument("--switches", type=int, default=0, help="release switches; the test ends with the last")
     parser.add_argument("--pause", type=float, default=0.3, help="seconds between a switch that arrived and the next")
     parser.add_argument("--home", help="home whose releases are switched")
     parser.add_argument("--watch", type=int, nargs="*", default=[], help="process ids whose memory is printed")

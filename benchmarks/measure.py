@@ -1,4 +1,4 @@
-"""Running a command and reading off what it cost; and what this machine can do at best.
+"""What a command costs (time, memory), and what this machine can do at best.
 
 Belongs here: measuring. Does not belong here: what is measured (`benchmarks.run`, `benchmarks.book`).
 """

@@ -133,12 +133,12 @@ def counts(home: Path) -> dict[str, int]:
 
 
 def measure_book(out: Path) -> dict[str, Any]:
-    """The textbook's way and ours on the same files, at a size where the former finishes."""
+    """The textbook's program and the platform on the same files, at a size where the former finishes."""
     size = {"users": FULL["users"] // 8, "movies": FULL["movies"], "ratings": FULL["ratings"] // 8}
     source = synth(out / "eighth", **size, **{"genome-movies": FULL["genome-movies"]})
-    say("the textbook's way, an eighth of the users")
+    say("the textbook's program, an eighth of the users")
     output, cost = run_command([sys.executable, "-m", "benchmarks.book", source, "--top-movies", 1000])
-    say("ours on the same files")
+    say("the platform on the same files")
     report, ours = marquee(fresh(out / "eighth-home"), "run", "--source", source, "--preset", "book")
     book = json.loads(output)
     return {
@@ -212,7 +212,7 @@ def limits(stages: dict[str, Any], machine: Machine) -> dict[str, tuple[float, s
         "model/likes": (size["ratings"] * 20 / 1e9 / parallel, "read 20 bytes a rating from memory"),
         "model/annoy_indexes": (
             (sums + projection) / machine.gigaflops,
-            f"{sums:.0f} G additions, {projection:.0f} GFLOP of projection; planting the trees not counted",
+            f"{sums:.0f} G additions, {projection:.0f} GFLOP of projection; building the trees not counted",
         ),
         "model/user_vectors": (
             sums / machine.gigaflops + vectors / machine.write_gigabytes,
@@ -240,8 +240,8 @@ def as_markdown(found: dict[str, Any]) -> str:
     if "book" in found:
         book = found["book"]
         lines += [
-            f"Textbook's way against ours, {book['users']:,} users and {book['signup_movies']} films, same files: "
-            f"{book['book']['cost']['wall']:.0f} s against {book['ours']['cost']['wall']:.1f} s, "
+            f"Textbook and platform, {book['users']:,} users and {book['signup_movies']} films, same files: "
+            f"{book['book']['cost']['wall']:.0f} s and {book['ours']['cost']['wall']:.1f} s, "
             f"**{book['ratio']} times**. Its steps: "
             + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in book["book"]["seconds"].items())
             + ".",

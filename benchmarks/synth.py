@@ -1,4 +1,4 @@
-"""Made-up data of any size in MovieLens' shape, for the scale benchmark and for trying the platform at size.
+"""Generated data of any size in MovieLens' shape, for the scale benchmark and for trying the platform at size.
 
 Belongs here: the generator. It writes what GroupLens publishes (movies.csv, ratings.csv, tags.csv, genome-tags.csv,
 genome-scores.csv) with the features that make real data hard: popularity follows a power law, users have tastes that
@@ -86,20 +86,20 @@ class Synthesis:
 
 @dataclass(frozen=True)
 class _World:
-    """Films, users and what they have to do with each other; films and users by position.
+    """Films, users and their tastes; films and users by position.
 
     Attributes
     ----------
     movie_ids : int32 array, shape (films,)
         Ascending, with gaps.
     popularity : float64 array, shape (films,)
-        How often a film is come upon, in no unit.
+        How often users meet a film; relative weights.
     quality : float32 array, shape (films,)
         In stars, around 0.
     affinity : float32 array, shape (TASTES, films)
-        How much a film is of a taste, 0 to 1.
+        How much a film belongs to a taste, 0 to 1.
     accept, alias : float32 and int32 array, shape (TASTES, films)
-        Alias tables (Walker 1977) of the films that a user of some taste comes upon.
+        Alias tables (Walker 1977) to draw the films that a user of a taste meets.
     ratings_of : int64 array, shape (users,)
         How many films each user rates.
     tastes : int8 array, shape (users, 2)
@@ -116,7 +116,7 @@ class _World:
     tastes: np.ndarray
 
 
-# -- the world ---------------------------------------------------------------------------------------------------------
+# -- films and users ---------------------------------------------------------------------------------------------------
 
 
 def _alias_table(weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -231,7 +231,7 @@ def _choose_films(world: _World, first: int, last: int, rng: np.random.Generator
 
 
 def _fill_up(user: int, films: int, pending: np.ndarray, want: int, rng: np.random.Generator) -> np.ndarray:
-    """Complete a user who rates nearly everything there is: drawing at random would take forever."""
+    """Complete a user who rates nearly every film, for whom random draws would take too long."""
     have = pending[np.searchsorted(pending, user * films) : np.searchsorted(pending, (user + 1) * films)]
     rest = np.setdiff1d(np.arange(films) + user * films, have, assume_unique=True)
     return np.concatenate([have, rng.choice(rest, want - len(have), replace=False)])
@@ -346,7 +346,7 @@ def _genome_chunk(
 
 
 def _tags(world: _World, rows: int, names: list[str], profile: np.ndarray, rng: np.random.Generator) -> pl.DataFrame:
-    """Tags that users gave films they may know, after the films' tastes; MovieLens has one per 25 ratings, we fewer."""
+    """Tags that users give to films, by the films' tastes; MovieLens has one per 25 ratings, this has fewer."""
     users = np.sort(rng.integers(0, len(world.ratings_of), rows))
     films = _draw(world, users, rng)
     strongest = np.argsort(-profile, axis=1, kind="stable")[:, : min(12, len(names))]
@@ -437,14 +437,14 @@ def generate(
     tags: int = 1_128,
     seed: int = 20_180_926,
 ) -> Synthesis:
-    """Write a made-up MovieLens data set.
+    """Write a generated MovieLens data set.
 
     Parameters
     ----------
     directory : Path
-        Where to; made if need be. Must not hold such files yet: nobody's real data is overwritten.
+        Created if needed. Must not hold such files yet, so that no real data is overwritten.
     users, movies, ratings : int
-        Exactly so many; the defaults are those of ml-latest of 2018. Every user has at least one rating.
+        Exact numbers; the defaults are those of ml-latest of 2018. Every user has at least one rating.
     genome_movies, tags : int
         Films with genome scores, mostly popular ones, and tags of the genome. 0 films: no genome files.
     seed : int
@@ -452,8 +452,8 @@ def generate(
 
     Raises
     ------
-    ValueError
-        If there cannot be such data, or the directory holds a data set.
+    UsageError
+        If the numbers contradict each other, or the directory holds a data set.
     """
     _check(users, movies, ratings, genome_movies, tags)
     directory.mkdir(parents=True, exist_ok=True)
