@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+import yaml
 
 from orchestration.cli.app import app
 from tests.command import ROOT
@@ -118,6 +119,15 @@ def test_docstrings_of_modules_name_what_exists() -> None:
         if found := missing_modules(text) + missing_files(text):
             wrong[str(path.relative_to(ROOT))] = found
     assert wrong == {}
+
+
+def test_the_ci_runs_what_there_is() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
+    steps = workflow["jobs"]["test"]["steps"]
+    commands = [step["run"].replace("PYTHON=python ", "") for step in steps if "run" in step]
+    assert commands == ["make setup", "make lint", "make test"]
+    assert wrong_commands("\n".join(commands)) == []
+    assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-2:] == commands[1:]
 
 
 def test_a_decision_is_dated_explained_and_listed() -> None:
