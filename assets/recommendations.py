@@ -87,9 +87,10 @@ def pair_recommendations(
             summary = write_pairs(con, chosen, chunks, version, parameters)
     preview = """
         SELECT a.title AS film_a, b.title AS film_b, rank, m.title AS recommended, votes
-        FROM (FROM recs.pair_recommendations LIMIT 8) p
+        FROM (FROM recs.pair_recommendations ORDER BY movie_a, movie_b, rank LIMIT 8) p
         JOIN raw.movies a ON a.movie_id = movie_a JOIN raw.movies b ON b.movie_id = movie_b
         JOIN raw.movies m ON m.movie_id = p.movie_id
+        ORDER BY movie_a, movie_b, rank
     """
     metadata = table_metadata(warehouse.con, "recs.pair_recommendations", preview)
     return result(watch, metadata | summary, version=version, changed=changed)

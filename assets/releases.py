@@ -21,6 +21,7 @@ from warehouse.database import Warehouse
 from warehouse.files import write_text
 from warehouse.releases.reader import example_pairs, open_release, row_counts
 from warehouse.releases.registry import (
+    ReleaseError,
     StagedRelease,
     acting_user,
     describe_next,
@@ -165,9 +166,8 @@ def _release_to_promote(warehouse: Warehouse, parameters: ModelParameters) -> st
     """The staged release made from the tables as they are now."""
     release = same_content(warehouse, describe_next(warehouse.con, parameters)["content_hash"])
     if release is None:
-        raise dg.Failure(
-            "no release is staged for the tables as they are now; materialize published/staged_release first",
-            allow_retries=False,
+        raise ReleaseError(
+            "no release is staged for the tables as they are now; materialize published/staged_release first"
         )
     return release
 

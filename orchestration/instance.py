@@ -1,9 +1,10 @@
 """The Dagster instance of a home, and runs in this process against it.
 
 Belongs here: preparing `DAGSTER_HOME`, launching a job without a daemon, and reading what came of it. Does not belong
-here: which jobs there are, or how the outcome is worded for people (`orchestration.cli.app`).
+here: which jobs there are, or how the outcome is worded for people (`orchestration.cli`).
 """
 
+import logging
 import os
 import shutil
 import uuid
@@ -16,9 +17,11 @@ import dagster as dg
 
 from orchestration.active_runs import close_abandoned, sign_of_life
 from orchestration.definitions import build_defs
+from orchestration.errors import reason_of
 from orchestration.event_log import quick_event_log
 from recommender.parameters import ModelParameters
 from warehouse.home import HOME_VARIABLE, Home
+from warehouse.logs import say
 
 SHIPPED_CONFIG = Path(__file__).parent / "dagster.yaml"
 
@@ -136,19 +139,19 @@ def _outcome(result: dg.ExecuteInProcessResult) -> Outcome:
             error = event.step_failure_data.error
             stopped_by_check = error is not None and error.cls_name == "DagsterAssetCheckFailedError"
             # What Dagster says of a blocking check is its key; what the check says is the reason.
-            outcome.errors.extend(explained if stopped_by_check else [_reason(error)])
+            _explain(outcome, explained if stopped_by_check else error)
         elif event.is_failure and not outcome.errors:
             data = event.job_failure_data
-            outcome.errors.append(_reason(data.error) if data and data.error else event.message or "the run failed")
+            _explain(outcome, data.error if data and data.error else [event.message or "the run failed"])
     return outcome
 
 
-def _reason(error: Any) -> str:
-    """The innermost cause, in one line, without Dagster's wrapping."""
-    while error is not None and error.cause is not None:
-        error = error.cause
-    if error is None:
-        return "the step failed without an error message"
-    text = str(error.message).strip()
-    name, _, rest = text.partition(": ")
-    return rest.strip() if (rest and name.isidentifier()) or "." in name else text
+def _explain(outcome: Outcome, why: Any) -> None:
+    """Add the reasons of a failed step: lines that say it already, or the error that Dagster recorded."""
+    if isinstance(why, list):
+        outcome.errors.extend(why)
+        return
+    reason = reason_of(why)
+    outcome.errors.append(reason.text)
+    if reason.traceback:
+        say(reason.traceback, logging.ERROR)

@@ -1,7 +1,7 @@
 """What a process says while it works: lines for people on stderr or, with MARQUEE_LOG=json, one JSON object per line.
 
 Belongs here: the choice and the form, shared by command line, runs and HTTP service. Does not belong here: what is
-said, or the results of commands (stdout, `orchestration.cli.app`).
+said, or the results of commands (stdout, `orchestration.cli`).
 """
 
 import json

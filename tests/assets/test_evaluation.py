@@ -13,7 +13,7 @@ import pytest
 
 from assets.evaluation import evaluation_report
 from checks.release.quality import AHEAD_OF_POPULAR, NO_FALL, evaluation_checks
-from orchestration.cli.app import evaluation as evaluating
+from orchestration.cli import evaluation_report as evaluating
 from recommender.evaluation.evaluate import CURRENT, Measurement, value_of
 from recommender.evaluation.sweep import sweep
 from recommender.parameters import make_parameters

@@ -165,7 +165,7 @@ class Platform:
         self.home = Home(folder / "home")
         self.source = folder / "source"
         self.log = folder / "commands.log"
-        _forks.set_forkserver_preload(["orchestration.cli.app", "orchestration.cli.jobs_run"])
+        _forks.set_forkserver_preload(["orchestration.cli.app", "orchestration.cli.launch"])
 
     def start(self, arguments: list[str], kill_at: str = "") -> Any:
         """Start a command in a process of its own."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestration.cli.status import next_tick
+from orchestration.cli.home_status import next_tick
 from tests.command import marquee, marquee_json
 from warehouse.locks import writer_lock
 

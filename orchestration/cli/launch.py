@@ -1,7 +1,7 @@
-"""What `marquee run` and `marquee ingest` do: the jobs they launch, in order, and the report they make of them.
+"""What `run`, `refresh` and `ingest` do: the jobs they launch, in order, and the report they make of them.
 
 Belongs here: the sequence and the report's fields, which scripts rely on. Does not belong here: printing
-(`orchestration.cli.app`) or how a job is launched (`orchestration.instance`).
+(`orchestration.cli.run`) or how a job is launched (`orchestration.instance`).
 """
 
 import time
@@ -21,21 +21,15 @@ STAGE_FACTS = ("seconds", "cpu_seconds", "peak_memory_megabytes", "dagster/row_c
 def full_run(home: Home, source: str | None, replace_source: bool, parameters: ModelParameters) -> dict[str, Any]:
     """Load a source if need be, retrain, refresh, publish.
 
-    Parameters
-    ----------
-    home : Home
-    source : str or None
-        None: the source the home holds, or the bundled sample if it holds none.
-    replace_source : bool
-    parameters : ModelParameters
+    Without `source` it is the source the home holds, or the bundled sample if it holds none.
 
     Returns
     -------
     dict
-        ``release``, ``model_version``, ``state`` (live, unchanged, rejected), ``database``, ``report`` (path of its
-        page), ``failed_checks``, ``warnings``, ``errors``, ``runs`` (ids), ``seconds`` (total and by stage), ``stages``
-        (time, memory, rows),
-        ``checks_seconds`` (of all checks of the release and its tables, those recorded by earlier runs included).
+        ``release``, ``model_version``, ``state`` (live, unchanged, rejected: by a check, failed: by an error),
+        ``database``, ``report`` (path of its page), ``failed_checks``, ``warnings``, ``errors``, ``runs`` (ids),
+        ``seconds`` (total and by stage), ``stages`` (time, memory, rows), ``checks_seconds`` (of all checks of the
+        release and its tables, those recorded by earlier runs included).
     """
     started = time.perf_counter()
     outcomes = []
@@ -54,7 +48,7 @@ def refresh(home: Home, parameters: ModelParameters) -> dict[str, Any]:
 
 
 def ingest_files(home: Home, files: list[Path], parameters: ModelParameters) -> dict[str, Any]:
-    """Take files of ratings in.
+    """Ingest files of ratings.
 
     Returns
     -------
@@ -83,16 +77,17 @@ def _report(home: Home, outcomes: list[Outcome], started: float) -> dict[str, An
     metadata = {asset: values for outcome in outcomes for asset, values in outcome.metadata.items()}
     release = metadata.get("published/staged_release", {}).get("release")
     success = all(outcome.success for outcome in outcomes)
+    failed_checks = _distinct(name for outcome in outcomes for name in outcome.failed_checks)
     unchanged = metadata.get("published/live_release", {}).get("unchanged")
     live = live_release(home)
     return {
         "release": release if not success else live,
         "model_version": metadata.get("model/annoy_indexes", {}).get("model_version"),
-        "state": "rejected" if not success else "unchanged" if unchanged else "live",
+        "state": ("unchanged" if unchanged else "live") if success else "rejected" if failed_checks else "failed",
         "database": str(home.release_file(release)) if release else None,
         "report": metadata.get("published/staged_release", {}).get("report"),
         "checks_seconds": metadata.get("published/staged_release", {}).get("checks_seconds"),
-        "failed_checks": _distinct(name for outcome in outcomes for name in outcome.failed_checks),
+        "failed_checks": failed_checks,
         "warnings": _distinct(name for outcome in outcomes for name in outcome.warnings),
         "errors": _distinct(error for outcome in outcomes for error in outcome.errors),
         "runs": [outcome.run_id for outcome in outcomes],

@@ -1,7 +1,7 @@
 """What `marquee status` tells: how the platform is now, without waiting for anybody.
 
-Belongs here: gathering it from the release registry's copy and from Dagster's records. Does not belong here: hashing
-and consistency (`warehouse.releases.doctor`) or how it is printed (`orchestration.cli.app`).
+Belongs here: gathering it from the release registry's copy and from Dagster's records, and wording it. Does
+not belong here: hashing and consistency (`warehouse.releases.doctor`).
 """
 
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from warehouse.releases.registry import list_releases, live_release
 LAST_RUNS = 5
 
 
-def status(home: Home) -> dict[str, Any]:
+def home_status(home: Home) -> dict[str, Any]:
     """Describe a home.
 
     Returns

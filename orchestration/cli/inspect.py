@@ -1,0 +1,103 @@
+"""Commands that only look: `query`, `recommend`, `status`, `doctor` and `home`.
+
+Belongs here: their arguments and what is printed. `home` also creates the folders it names.
+"""
+
+from typing import Annotated
+
+import duckdb
+import typer
+
+from orchestration.cli.common import JsonFlag, home_of, print_json
+from recommender.errors import MarqueeError
+from warehouse.logs import say
+from warehouse.releases.reader import open_release
+
+commands = typer.Typer()
+
+
+class QueryError(MarqueeError):
+    """DuckDB cannot run the SQL it was given; the message is DuckDB's."""
+
+
+@commands.command()
+def query(
+    context: typer.Context,
+    statement: Annotated[str, typer.Argument(metavar="SQL")],
+    release: Annotated[str | None, typer.Option(help="A release; default: the live one.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run SQL on a published release, read-only."""
+    with open_release(home_of(context), release) as con:
+        try:
+            if as_json:
+                found = con.execute(statement)
+                print_json({"columns": [column[0] for column in found.description or []], "rows": found.fetchall()})
+            else:
+                con.sql(statement).show(max_rows=100, max_width=160)
+        except duckdb.Error as error:
+            raise QueryError(str(error)) from None
+
+
+@commands.command()
+def recommend(
+    context: typer.Context,
+    movie_ids: Annotated[list[int], typer.Argument(metavar="MOVIE_ID...", help="1 to 100 films the user likes.")],
+    num: Annotated[int, typer.Option("-n", "--num", min=1, max=1000, help="How many films.")] = 10,
+    as_json: JsonFlag = False,
+) -> None:
+    """Recommend films to somebody who likes these, from the model of the live release."""
+    from serving.answers import answer
+
+    found = answer(home_of(context), movie_ids, num)
+    if as_json:
+        print_json(found)
+        return
+    print(f"release {found['release']}, model {found['model_version']}")
+    print("likes: " + ", ".join(film["title"] for film in found["input"]))
+    if found["unknown"]:
+        print("unknown: " + ", ".join(map(str, found["unknown"])))
+    for film in found["recommendations"]:
+        print(f"{film['rank']:>3}  {film['title']} ({film['votes']} votes)")
+
+
+@commands.command()
+def status(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Tell how things are: live release and its age, last runs, next ticks, sizes; never waits for a writer."""
+    from orchestration.cli.home_status import home_status, printed_status
+
+    found = home_status(home_of(context))
+    if as_json:
+        print_json(found)
+    else:
+        print(printed_status(found))
+
+
+@commands.command()
+def doctor(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """Verify files against their sha256, links, registry, libraries and free disk; say how to repair what is wrong."""
+    from warehouse.releases.doctor import examine
+
+    findings = examine(home_of(context), say)
+    wrong = [finding for finding in findings if finding.state == "wrong"]
+    if as_json:
+        print_json({"healthy": not wrong, "findings": [vars(finding) for finding in findings]})
+    else:
+        for finding in findings:
+            print(f"{finding.state:<8} {finding.subject}: {finding.text}")
+            if finding.remedy:
+                print(f"         -> {finding.remedy}")
+        print(f"{len(wrong)} things are wrong" if wrong else "nothing is wrong")
+    if wrong:
+        raise typer.Exit(1)
+
+
+@commands.command()
+def home(context: typer.Context) -> None:
+    """Create the folders of the installation, Dagster's included, and say where they are."""
+    from orchestration.instance import prepare_instance
+
+    found = home_of(context)
+    with prepare_instance(found):
+        print(f"home          {found.root}\nlanding       {found.landing}\nlive release  {found.current}")
+        print(f"DAGSTER_HOME  {found.dagster}")

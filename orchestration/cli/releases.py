@@ -1,0 +1,125 @@
+"""Commands about releases: `releases`, `promote`, `withdraw`, `rollback`, `retire` and `diff`.
+
+Belongs here: their arguments and what is printed. What they do is in `warehouse.releases`.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from orchestration.cli.common import JsonFlag, Why, home_of, print_json, writing
+
+commands = typer.Typer()
+
+
+@commands.command()
+def releases(context: typer.Context, as_json: JsonFlag = False) -> None:
+    """List releases, newest first: state, age, size, who put it there and why; and the report of each."""
+    from warehouse.releases.registry import list_releases
+
+    entries = list_releases(home_of(context))
+    if as_json:
+        print_json({"releases": entries})
+        return
+    if not entries:
+        print("no releases yet; make one with: marquee run")
+    for entry in entries:
+        last = entry["events"][-1]
+        age = datetime.now(UTC).replace(tzinfo=None) - datetime.fromisoformat(entry["created_at"])
+        print(
+            f"{entry['release']}  {entry['state']:<11} {age.total_seconds() / 3600:7.1f} h "
+            f"{entry['bytes'] / 1e6:9.1f} MB  {entry['source']} ({entry['genome_source']})  "
+            f"{last['event']} by {last['who']}: {last['why']}"
+        )
+        if entry["report"]:
+            print(f"    report: {entry['report']}")
+
+
+@commands.command()
+def promote(
+    context: typer.Context,
+    release: Annotated[str, typer.Argument(help="Name of a staged or superseded release.")],
+    why: Why = "",
+    force: Annotated[bool, typer.Option(help="In spite of failed checks; needs --why.")] = False,
+    challenger: Annotated[
+        bool, typer.Option("--challenger", help="Put it beside the live one, as published/challenger.duckdb.")
+    ] = False,
+) -> None:
+    """Make a release the live one, or the challenger; refuses what has not passed every blocking check."""
+    from checks.release.suite import REQUIRED_CHECKS
+    from warehouse.releases import registry
+    from warehouse.releases.challenger import challenge
+
+    act, role = (challenge, "the challenger") if challenger else (registry.promote, "live")
+    with writing(home_of(context), f"promote {release}") as warehouse:
+        changed = act(warehouse, release, REQUIRED_CHECKS, who=registry.acting_user(), why=why, force=force)
+    print(f"{release} is {role}" if changed else f"{release} was {role} already")
+
+
+@commands.command()
+def withdraw(context: typer.Context, why: Why = "") -> None:
+    """Have no challenger any more; the live release is not touched."""
+    from warehouse.releases import challenger, registry
+
+    with writing(home_of(context), "withdraw") as warehouse:
+        print(f"{challenger.withdraw(warehouse, who=registry.acting_user(), why=why)} is no longer the challenger")
+
+
+@commands.command()
+def rollback(context: typer.Context, why: Why = "") -> None:
+    """Go back to the release that was live before; recomputes nothing."""
+    from warehouse.releases import registry
+
+    with writing(home_of(context), "rollback") as warehouse:
+        left, now = registry.rollback(warehouse, who=registry.acting_user(), why=why)
+    print(f"{now} is live again instead of {left}")
+
+
+@commands.command()
+def retire(
+    context: typer.Context,
+    keep: Annotated[int, typer.Option(min=1, help="Newest releases to keep, besides the live one and the challenger.")],
+    why: Why = "",
+) -> None:
+    """Delete old releases, and models that no release needs."""
+    from warehouse.releases import registry
+
+    with writing(home_of(context), "retire") as warehouse:
+        gone = registry.retire(warehouse, keep, who=registry.acting_user(), why=why)
+    print(
+        f"deleted {len(gone.releases)} releases and {len(gone.models)} models, {gone.bytes / 1e6:.1f} MB: "
+        f"{', '.join(gone.releases + gone.models) or 'nothing'}"
+    )
+
+
+@commands.command()
+def diff(
+    context: typer.Context,
+    release_a: Annotated[str, typer.Argument(metavar="RELEASE_A")],
+    release_b: Annotated[str, typer.Argument(metavar="RELEASE_B")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Show what changes for users from one release to another."""
+    from warehouse.releases.reader import compare_releases
+
+    found = compare_releases(home_of(context), release_a, release_b)
+    if as_json:
+        print_json(found)
+        return
+    pairs = found["pairs"]
+    overlap = found["mean_overlap"]
+    print(f"{pairs['in_both']:,} pairs in both, {pairs['changed']:,} of them changed", end="")
+    print(f" (mean overlap {overlap:.1%})" if overlap is not None else "")
+    print(f"{pairs['only_a']:,} pairs only in {release_a}, {pairs['only_b']:,} only in {release_b}")
+    for name in ("model_version", "ratings_fingerprint", "genome_source", "code_version", "parameters"):
+        before, after = (side[name] for side in found["releases"])
+        if before != after:
+            print(f"{name}: {before} -> {after}")
+    for metric, sides in found["metrics"].items():
+        before, after = ("not measured" if value is None else f"{value:.4g}" for value in sides)
+        print(f"{metric}: {before} -> {after}")
+    for example in found["examples"]:
+        print(f"\n{' + '.join(map(str, example['pair']))}")
+        print(f"  {release_a}: {'; '.join(map(str, example['a']))}")
+        print(f"  {release_b}: {'; '.join(map(str, example['b']))}")

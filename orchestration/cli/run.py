@@ -1,0 +1,146 @@
+"""Commands that compute: `run`, `refresh`, `ingest` and `evaluate`.
+
+Belongs here: their arguments, exit codes and what is printed. What they do is in `orchestration.cli.launch` and
+`orchestration.cli.evaluation_report`.
+"""
+
+import logging
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from orchestration.cli.common import JsonFlag, Preset, Settings, home_of, print_json
+from recommender.parameters import make_parameters
+from warehouse.home import Home
+from warehouse.logs import say
+from warehouse.releases.reader import example_pairs, open_release
+
+commands = typer.Typer()
+
+
+@commands.command()
+def run(
+    context: typer.Context,
+    source: Annotated[
+        str | None,
+        typer.Option(help="sample, a folder, a zip, a URL or a known name. Default: what the home holds, else sample."),
+    ] = None,
+    replace_source: Annotated[bool, typer.Option(help="Swap all raw tables if the home holds another source.")] = False,
+    preset: Preset = "default",
+    settings: Settings = [],  # noqa: B006  (typer reads the default, nobody changes it)
+    as_json: JsonFlag = False,
+) -> None:
+    """Load the source if need be, retrain, recommend for all pairs, check, and go live."""
+    from orchestration.cli.launch import full_run
+
+    home = home_of(context)
+    _show(home, full_run(home, source, replace_source, make_parameters(preset, settings)), as_json)
+
+
+@commands.command()
+def refresh(
+    context: typer.Context,
+    preset: Preset = "default",
+    settings: Settings = [],  # noqa: B006
+    as_json: JsonFlag = False,
+) -> None:
+    """Recommend from the likes as they are now, without retraining: what the hourly schedule does."""
+    from orchestration.cli.launch import refresh as refresh_now
+
+    home = home_of(context)
+    _show(home, refresh_now(home, make_parameters(preset, settings)), as_json)
+
+
+def _show(home: Home, report: dict[str, Any], as_json: bool) -> None:
+    """Print the report of a run; exit 1 unless a release is live."""
+    if as_json:
+        print_json(report)
+    elif report["state"] in {"rejected", "failed"}:
+        _say_what_stays(home, report)
+    else:
+        _print_run(home, report)
+    if report["state"] in {"rejected", "failed"}:
+        raise typer.Exit(1)
+
+
+def _say_what_stays(home: Home, report: dict[str, Any]) -> None:
+    """Say what went wrong, what became of the release and what stays live."""
+    from warehouse.releases.registry import live_release
+
+    for error in report["errors"]:
+        say(f"marquee: {error}", logging.ERROR)
+    staged = f"{report['release']} did not go live" if report["release"] else "no release was staged"
+    checks = f". Failed checks: {', '.join(report['failed_checks'])}" if report["failed_checks"] else ""
+    say(f"{report['state']}: {staged}{checks}", logging.ERROR)
+    if report["report"]:
+        say(f"report: {report['report']}")
+    live = live_release(home)
+    say(f"still live: {live}" if live else "nothing is live")
+
+
+def _print_run(home: Home, report: dict[str, Any]) -> None:
+    """Say what came of a run, show examples, and what to try next."""
+    word = "is live" if report["state"] == "live" else "was live already: nothing has changed"
+    print(f"\nRelease {report['release']} {word} ({report['seconds']['total']:.1f} s).")
+    print(f"Database: {home.current}\n")
+    with open_release(home) as con:
+        for example in example_pairs(con):
+            liked = " and ".join(film["title"] for film in example["pair"])
+            print(f"  Whoever likes {liked} may like")
+            for film in example["recommendations"]:
+                print(f"      {film['title']} ({film['votes']} votes)")
+    print(
+        "\nTry next:\n"
+        "  make dev                                          the asset graph, http://127.0.0.1:3000\n"
+        '  marquee query "FROM recommend_pair(1, 260)"       SQL on the live release\n'
+        "  marquee recommend 1 260                           any films\n"
+        "  marquee serve                                     HTTP service and sign-up page"
+    )
+
+
+@commands.command()
+def ingest(
+    context: typer.Context,
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="CSV or Parquet files with MovieLens columns.")
+    ],
+    preset: Preset = "default",
+    settings: Settings = [],  # noqa: B006
+    as_json: JsonFlag = False,
+) -> None:
+    """Ingest files of new ratings, each content once; a refresh then recommends from them."""
+    from orchestration.cli.launch import ingest_files
+
+    paths = [file.absolute() for file in files]
+    report = ingest_files(home_of(context), paths, make_parameters(preset, settings))
+    if as_json:
+        print_json(report)
+    else:
+        for file in report["files"]:
+            state = "known already, nothing to do" if file["known"] else f"{file['accepted']:,} ratings ingested"
+            print(f"{file['file']}: {state}, {file['rejected']:,} rows rejected")
+        for error in report["errors"]:
+            say(f"marquee: {error}", logging.ERROR)
+    if report["errors"]:
+        raise typer.Exit(1)
+
+
+@commands.command()
+def evaluate(
+    context: typer.Context,
+    preset: Preset = "default",
+    settings: Settings = [],  # noqa: B006
+    search: Annotated[
+        bool, typer.Option("--sweep", help="First look for better parameters on validation users; takes minutes.")
+    ] = False,
+    as_json: JsonFlag = False,
+) -> None:
+    """Measure parameters on users the model has not seen, beside baselines; changes nothing."""
+    from orchestration.cli.evaluation_report import evaluate_home, printed
+
+    report = evaluate_home(home_of(context), make_parameters(preset, settings), search=search, notify=say)
+    if as_json:
+        print_json(report)
+    else:
+        print(printed(report))

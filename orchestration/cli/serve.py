@@ -1,0 +1,49 @@
+"""Commands beside the pipeline: `serve`, the HTTP service, and `synth`, generated data to try it with.
+
+Belongs here: their arguments. The service is `serving.http`, the generator `benchmarks.synth`.
+"""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from orchestration.cli.common import JsonFlag, home_of, print_json
+
+commands = typer.Typer()
+
+
+@commands.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="Address to bind to; loopback unless told otherwise.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 5000,
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes; they share the mapped model.")] = 1,
+) -> None:
+    """Serve the sign-up page and live recommendations over HTTP."""
+    from serving.http.server import serve as serve_http
+
+    serve_http(home_of(context), host=host, port=port, workers=workers)
+
+
+@commands.command()
+def synth(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write the CSV files to.")],
+    users: Annotated[int, typer.Option(min=1)] = 283_228,
+    movies: Annotated[int, typer.Option(min=1)] = 58_098,
+    ratings: Annotated[int, typer.Option(min=1)] = 27_700_000,
+    genome_movies: Annotated[int, typer.Option(min=0)] = 13_176,
+    seed: Annotated[int, typer.Option(min=0)] = 1,
+    as_json: JsonFlag = False,
+) -> None:
+    """Write MovieLens-shaped data of any size; the defaults are those of ml-latest of 2018."""
+    from benchmarks.synth import generate
+
+    started = time.perf_counter()
+    written = generate(directory, users=users, movies=movies, ratings=ratings, genome_movies=genome_movies, seed=seed)
+    seconds = time.perf_counter() - started
+    if as_json:
+        print_json({**vars(written), "seconds": round(seconds, 2)})
+    else:
+        print(f"{written} in {seconds:.1f} s")
