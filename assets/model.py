@@ -10,7 +10,8 @@ import dagster as dg
 import numpy as np
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata, table_spec
-from recommender.ann.index import UserIndex, plant, save_index
+from recommender.ann.build import save_index
+from recommender.ann.index import UserIndex, make_index
 from recommender.data.encoder import iter_user_vectors, likes_with_vector
 from recommender.data.model_data import Neighbourhood
 from recommender.parameters import ModelParameters
@@ -100,7 +101,7 @@ def user_model(
     parameters: dg.ResourceParam[ModelParameters],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> Iterator[dg.MaterializeResult]:
-    """Write the users' vectors while the trees of the index are planted, which takes one thread and no database.
+    """Write the users' vectors while the trees of the index are built, which takes one thread and no database.
 
     Either can be made alone. The seconds of the index are those that it takes when the vectors are written.
     """
@@ -109,7 +110,7 @@ def user_model(
         index: Future[tuple[UserIndex, float]] | None = None
         model_version = current_model(warehouse, parameters) if ANNOY_INDEXES.key in wanted else None
         if ANNOY_INDEXES.key in wanted and model_version is None:
-            index = pool.submit(_plant, read_neighbourhood(warehouse, parameters))
+            index = pool.submit(_make_index, read_neighbourhood(warehouse, parameters))
         if USER_VECTORS.key in wanted:
             yield _user_vectors(warehouse, parameters)
         if ANNOY_INDEXES.key in wanted:
@@ -142,10 +143,10 @@ def _blocks(neighbourhood: Neighbourhood) -> Iterator[UserVectorBlock]:
         yield UserVectorBlock(likes.user_ids[low:high], vectors, liked[low:high], with_vector[low:high])
 
 
-def _plant(neighbourhood: Neighbourhood) -> tuple[UserIndex, float]:
-    """Plant the index; with the seconds it took."""
+def _make_index(neighbourhood: Neighbourhood) -> tuple[UserIndex, float]:
+    """Make the index; with the seconds it took."""
     started = time.perf_counter()
-    return plant(neighbourhood), time.perf_counter() - started
+    return make_index(neighbourhood), time.perf_counter() - started
 
 
 def _annoy_indexes(
@@ -154,15 +155,15 @@ def _annoy_indexes(
     version: str | None,
     index: Future[tuple[UserIndex, float]] | None,
 ) -> dg.MaterializeResult:
-    """Make a model of the index that is being planted, or describe the one there is."""
+    """Make a model of the index that is being built, or describe the one there is."""
     watch = Stopwatch()
     if index is not None:
-        planted, seconds = index.result()
+        made, seconds = index.result()
         neighbourhood = read_neighbourhood(warehouse, parameters)
 
         def build(folder: Path) -> dict[str, Any]:
             started = time.perf_counter()
-            facts = save_index(folder / INDEX_FILE, planted, neighbourhood)
+            facts = save_index(folder / INDEX_FILE, made, neighbourhood)
             return {**facts, "seconds": round(seconds + time.perf_counter() - started, 3)}
 
         version = make_model(warehouse, parameters, build)

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata
 from assets.partitions import shards
-from recommender.ann.index import open_index, recommend_pairs_by_index
+from recommender.ann.bound import bind
+from recommender.ann.index import open_index
+from recommender.ann.pairs import recommend_pairs_by_index
 from recommender.data.model_data import Neighbourhood
 from recommender.neighbours.exact import recommend_pairs
 from recommender.pairs import PairRecommendations
@@ -103,7 +105,7 @@ def _engine(
     if neighbourhood.parameters.engine == "exact":
         return partial(recommend_pairs, neighbourhood)
     folder = warehouse.home.model_folder(latest_model(warehouse.con)["model_version"])
-    return partial(recommend_pairs_by_index, open_index(folder / INDEX_FILE).bound_to(neighbourhood))
+    return partial(recommend_pairs_by_index, bind(open_index(folder / INDEX_FILE), neighbourhood))
 
 
 ASSETS = [signup_movies, pair_recommendations]

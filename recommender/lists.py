@@ -1,7 +1,7 @@
 """Recommendations for any list of films, at once: what nobody precomputed.
 
 Belongs here: one profile at a time, scored against all users or against those an index proposes.
-Does not belong here: all pairs (`exact`), building or reading an index (`annoy_index`).
+Does not belong here: all pairs (`neighbours`), building or reading an index (`ann`).
 
 The same encoder makes a profile and a user, the same rules order users and count votes. The score of a user for a list
 is the sum over its films f of |v_f| (cos(u, v_f) + bonus if u likes f). Without a bonus that orders users as the cosine
@@ -15,18 +15,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recommender.data.catalogue import Catalogue
+from recommender.data.csr import picked
 from recommender.data.encoder import encode_profile
 from recommender.data.model_data import Neighbourhood
 from recommender.errors import MarqueeError
-from recommender.kernels.jit import even_ranges, kernel, run_parallel
+from recommender.kernels.jit import kernel
 from recommender.kernels.simd import DOUBLES, dot_lanes
+from recommender.kernels.threads import even_ranges, run_parallel
 from recommender.voting.ranking import count_votes, first_places, nearest_users
 
 MOST_FILMS = 100
 """Films a list can have."""
-
-CLOSE = 1e-6
-"""Quick scores that differ by less, relatively, are made again in double precision; their rounding is below 2e-7."""
 
 
 class ProfileError(MarqueeError):
@@ -34,7 +33,7 @@ class ProfileError(MarqueeError):
 
 
 class CandidateIndex(Protocol):
-    """What proposes neighbours; `annoy_index.BoundIndex` does."""
+    """What proposes neighbours; `ann.index.BoundIndex` does."""
 
     def candidates(
         self, profile: NDArray[np.float32], wanted: int, films: NDArray[np.int32] | None = None
@@ -43,9 +42,6 @@ class CandidateIndex(Protocol):
 
         With a bonus, also those who like the films the vector is made of.
         """
-
-    def products(self, films: NDArray[np.int32]) -> NDArray[np.float32]:
-        """Return the dot products of all film vectors with the sum of those of some films."""
 
 
 @dataclass(frozen=True)
@@ -159,19 +155,17 @@ def profile_scores(
     float64 array, shape (users,)
         Zero for users without a vector.
     """
-    likes, catalogue = neighbourhood.likes, neighbourhood.catalogue
+    products = np.zeros(len(neighbourhood.catalogue.vectors))
     profile, bonuses = _profile(neighbourhood, films)
-    products = np.zeros(len(catalogue.vectors))
-    scores = np.zeros(len(likes.user_ids))
 
     def multiply(bounds: tuple[int, int]) -> None:
-        _multiply(catalogue.vectors, profile, *bounds, products)
+        _multiply(neighbourhood.catalogue.vectors, profile, np.arange(*bounds), products)
 
     run_parallel(multiply, even_ranges(len(products), 16), threads)
-    by_film = np.where(catalogue.vector_rows >= 0, products[catalogue.vector_rows], 0.0) if len(products) else bonuses
+    scores = np.zeros(len(neighbourhood.norms))
 
     def score(bounds: tuple[int, int]) -> None:
-        _score_users(likes.indptr, likes.films, by_film, bonuses, neighbourhood.norms, *bounds, scores)
+        scores[slice(*bounds)] = _user_scores(neighbourhood, products, bonuses, np.arange(*bounds))
 
     run_parallel(score, even_ranges(len(scores), 16), threads)
     return scores
@@ -195,17 +189,13 @@ def candidate_scores(
     float64 array, shape (n,)
     """
     likes, catalogue = neighbourhood.likes, neighbourhood.catalogue
+    products = np.zeros(len(catalogue.vectors))
     profile, bonuses = _profile(neighbourhood, films)
-    return _score_some(
-        likes.indptr,
-        likes.films,
-        catalogue.vector_rows,
-        catalogue.vectors,
-        profile,
-        bonuses,
-        neighbourhood.norms,
-        users,
-    )
+    rows = catalogue.vector_rows[picked(likes.indptr, likes.films, users)[1]]
+    needed = np.zeros(len(products), dtype=bool)
+    needed[rows[rows >= 0]] = True
+    _multiply(catalogue.vectors, profile, np.flatnonzero(needed), products)
+    return _user_scores(neighbourhood, products, bonuses, users)
 
 
 def reranked(
@@ -229,40 +219,7 @@ def reranked(
     """
     profile = encode_profile(neighbourhood.catalogue, films)[0]
     users = index.candidates(profile, max(wanted, neighbourhood.parameters.annoy_candidates), films)
-    scores = quick_scores(neighbourhood, films, users, index.products(films))
-    order = np.argsort(-scores, kind="stable")
-    close = np.zeros(len(users), dtype=bool)
-    gaps = scores[order[:-1]] - scores[order[1:]] <= CLOSE * scores[order[:-1]]
-    close[order[:-1][gaps]] = close[order[1:][gaps]] = True
-    scores[close] = candidate_scores(neighbourhood, films, users[close])
-    return users[first_places(scores, users, wanted)]
-
-
-def quick_scores(
-    neighbourhood: Neighbourhood,
-    films: NDArray[np.int32],
-    users: NDArray[np.int64],
-    products: NDArray[np.float32],
-) -> NDArray[np.float64]:
-    """Score some users for a list of films, but for rounding (`CLOSE`) as `candidate_scores` does.
-
-    Parameters
-    ----------
-    neighbourhood : Neighbourhood
-    films : int32 array
-        Catalogue positions, distinct.
-    users : int64 array, shape (n,)
-        User indices.
-    products : float32 array, shape (films_with_vector,)
-        Dot products of all film vectors with the sum of those of `films`.
-
-    Returns
-    -------
-    float64 array, shape (n,)
-    """
-    likes, rows = neighbourhood.likes, neighbourhood.catalogue.vector_rows
-    bonuses = film_bonuses(neighbourhood, films)
-    return _score_quickly(likes.indptr, likes.films, rows, products, films, bonuses, neighbourhood.norms, users)
+    return users[first_places(candidate_scores(neighbourhood, films, users), users, wanted)]
 
 
 def vote(
@@ -338,63 +295,36 @@ def _dot(vectors, row, profile, lanes):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _multiply(vectors, profile, low, high, products):  # type: ignore[no-untyped-def]
+def _multiply(vectors, profile, rows, products):  # type: ignore[no-untyped-def]
     lanes = np.zeros(DOUBLES)
-    for row in range(low, high):
+    for row in rows:
         products[row] = _dot(vectors, row, profile, lanes)
 
 
+def _user_scores(
+    neighbourhood: Neighbourhood,
+    products: NDArray[np.float64],
+    bonuses: NDArray[np.float64],
+    users: NDArray[np.integer],
+) -> NDArray[np.float64]:
+    """Scores of some users from the products of the films they like with the profile."""
+    likes, rows = neighbourhood.likes, neighbourhood.catalogue.vector_rows
+    found: NDArray[np.float64] = _score(likes.indptr, likes.films, rows, products, bonuses, neighbourhood.norms, users)
+    return found
+
+
 @kernel
-def _score_users(indptr, films, by_film, bonuses, norms, low, high, scores):  # type: ignore[no-untyped-def]
-    with_bonus = len(bonuses) > 0 and bonuses.max() > 0.0
-    for user in range(low, high):
+def _score(indptr, films, vector_rows, products, bonuses, norms, users):  # type: ignore[no-untyped-def]
+    scores = np.zeros(len(users))
+    for n in range(len(users)):
+        user = users[n]
         if norms[user] <= 0.0:
             continue
         total, extra = 0.0, 0.0
         for k in range(indptr[user], indptr[user + 1]):
-            total += by_film[films[k]]
-        if with_bonus:
-            for k in range(indptr[user], indptr[user + 1]):
-                extra += bonuses[films[k]]
-        scores[user] = total / norms[user] + extra
-
-
-@kernel
-def _score_quickly(indptr, films, vector_rows, products, named, bonuses, norms, users):  # type: ignore[no-untyped-def]
-    """Bonuses are looked up film by film: a list is short, what users like is long."""
-    scores = np.zeros(len(users))
-    for n in range(len(users)):
-        liked = films[indptr[users[n]] : indptr[users[n] + 1]]
-        total, extra = 0.0, 0.0
-        for film in liked:
-            row = vector_rows[film]
-            if row >= 0:
-                total += products[row]
-        for k in range(len(named)):
-            place = np.searchsorted(liked, named[k])
-            if place < len(liked) and liked[place] == named[k]:
-                extra += bonuses[k]
-        if norms[users[n]] > 0.0:
-            scores[n] = total / norms[users[n]] + extra
-    return scores
-
-
-@kernel
-def _score_some(indptr, films, vector_rows, vectors, profile, bonuses, norms, users):  # type: ignore[no-untyped-def]
-    """Products are made for the films these users like only, once each."""
-    products = np.full(len(vectors), -1.0)
-    lanes = np.zeros(DOUBLES)
-    scores = np.zeros(len(users))
-    for n in range(len(users)):
-        user = users[n]
-        total, extra = 0.0, 0.0
-        for k in range(indptr[user], indptr[user + 1]):
             row = vector_rows[films[k]]
-            extra += bonuses[films[k]]
             if row >= 0:
-                if products[row] < 0.0:
-                    products[row] = _dot(vectors, row, profile, lanes)
                 total += products[row]
-        if norms[user] > 0.0:
-            scores[n] = total / norms[user] + extra
+            extra += bonuses[films[k]]
+        scores[n] = total / norms[user] + extra
     return scores

@@ -1,7 +1,7 @@
 """Pairs of sign-up films: which there are, and the shape in which every engine answers them.
 
 Belongs here: the order of pairs, shards of them, and the rows handed to callers.
-Does not belong here: how neighbours are found (`exact`, `annoy_index`).
+Does not belong here: how neighbours are found (`neighbours`, `ann`).
 """
 
 from collections.abc import Iterable

@@ -12,6 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from recommender.errors import UsageError
 
+Weighting = Literal["none", "idf", "tfidf"]
+"""Weightings of film vectors; `catalogue.weighted_vectors` computes them."""
+
 
 class ParameterError(UsageError):
     """A parameter is unknown, malformed or out of range; the message names it and what is allowed."""
@@ -35,7 +38,7 @@ class ModelParameters(BaseModel):
         default=1000, ge=2, le=20_000, description="Sign-up films: the most liked films that have a vector."
     )
     # weighting, liked_bonus and neighbours were chosen by `marquee evaluate --sweep`; see docs/evaluation.md.
-    weighting: Literal["none", "idf", "tfidf"] = Field(
+    weighting: Weighting = Field(
         default="tfidf",
         description="Film vectors: none (relevances as they are), idf (tags that are relevant to many films count "
         "less), tfidf (idf, then each film's vector scaled to unit length).",

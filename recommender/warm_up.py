@@ -9,7 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.ann.index import build_index, open_index, recommend_pairs_by_index
+from recommender.ann.bound import bind
+from recommender.ann.build import build_index
+from recommender.ann.index import open_index
+from recommender.ann.pairs import recommend_pairs_by_index
 from recommender.data.catalogue import Catalogue, make_catalogue
 from recommender.data.likes import Likes, likes_from_pairs
 from recommender.data.model_data import Neighbourhood, make_neighbourhood
@@ -29,7 +32,7 @@ def warm_up() -> None:
     recommend_list(neighbourhood, neighbourhood.signup_movies()[:2])
     with tempfile.TemporaryDirectory() as folder:
         build_index(Path(folder) / "users.ann", neighbourhood)
-        index = open_index(Path(folder) / "users.ann").bound_to(neighbourhood)
+        index = bind(open_index(Path(folder) / "users.ann"), neighbourhood)
         joined(recommend_pairs_by_index(index))
         recommend_list(neighbourhood, neighbourhood.signup_movies()[:2], index=index)
     warm_up_serving()
@@ -55,7 +58,7 @@ def warm_up_serving() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "users.ann"
         build_index(path, toy)
-        recommend_list(mapped, mapped.signup_movies()[:2], index=open_index(path).bound_to(mapped))
+        recommend_list(mapped, mapped.signup_movies()[:2], index=bind(open_index(path), mapped))
 
 
 def _toy() -> Neighbourhood:

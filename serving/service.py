@@ -9,7 +9,6 @@ import contextlib
 import gc
 import json
 import logging
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from recommender.kernels.threads import thread_count
 from serving.answer_cache import AnswerCache, CachedAnswer
 from serving.answers import (
     FilmList,
@@ -86,7 +86,7 @@ class Service:
         self.home, self.settings = home, settings
         self.releases = LiveReleases(home, settings.challenger_share, self._changed)
         self._caches: dict[str, AnswerCache] = {}
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = thread_count()
         self._threads = max(1, cores // workers)
         self._waiting = 0
         self._log: RequestLog | None = None

@@ -13,6 +13,7 @@ import numpy as np
 from checks.results import judge
 from checks.tables.conformance import one_row
 from checks.tables.content import Context
+from recommender.ann.bound import bind
 from recommender.ann.index import IndexFileError, open_index
 from recommender.data.encoder import encode_profile
 from recommender.lists import profile_positions
@@ -82,7 +83,7 @@ def index_answers(context: Context) -> CheckResult:
     neighbourhood = read_neighbourhood(context.warehouse, context.parameters)
     try:
         index = open_index(context.warehouse.home.model_folder(version) / INDEX_FILE)
-        bound = index.bound_to(neighbourhood)
+        bound = bind(index, neighbourhood)
     except IndexFileError as error:
         return judge("index_answers", ASSET, QUESTIONS, f"the index cannot be asked: {error}", error=0)
     numbers = np.isfinite(index.directions).all() and np.isfinite(index.offset).all()

@@ -1,7 +1,7 @@
-"""Estimated scores: which of many users deserve an exact one.
+"""Shortlist: which of many users deserve an exact score, by estimated scores.
 
-Belongs here: users' coordinates in few bytes, and the choice of the likeliest neighbours by them.
-Does not belong here: exact scores (`live`), which decide among those chosen.
+Belongs here: users' coordinates in few bytes, and the choice by them.
+Does not belong here: exact scores (`lists`), which decide among those chosen.
 
 With a bonus for liking a film of the list, a user who likes all of it mostly outranks every user who does not, near as
 those may be by cosine, and an index of cosines need not know that user. So everybody who likes a film of the list is
@@ -44,7 +44,7 @@ def coarse(coordinates: NDArray[np.floating]) -> NDArray[np.int16]:
 
 
 @kernel
-def likeliest(  # type: ignore[no-untyped-def]
+def shortlist(  # type: ignore[no-untyped-def]
     near, films, bonuses, fan_indptr, fans, item_of_user, points, point, length, wanted
 ):
     """Choose users by estimated score among those who are near and those who get most in bonuses.
@@ -74,7 +74,7 @@ def likeliest(  # type: ignore[no-untyped-def]
     Returns
     -------
     int64 array
-        User indices, distinct; `wanted` of them and those as likely as the last, or fewer if there are fewer.
+        User indices, distinct; `wanted` of them and those with the estimate of the last, or fewer if there are fewer.
     """
     bonus_of = np.zeros(len(item_of_user), dtype=np.float32)
     touched = 0

@@ -5,12 +5,11 @@ Does not belong here: users and their likes (`likes`), anything that compares a 
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from recommender.parameters import ModelParameters
+from recommender.parameters import ModelParameters, Weighting
 
 
 @dataclass(frozen=True)
@@ -162,7 +161,7 @@ def signup_positions(catalogue: Catalogue, top_movies: int) -> NDArray[np.int32]
     return np.flatnonzero(suitable)[:top_movies].astype(np.int32)
 
 
-def weighted_vectors(vectors: NDArray[np.float32], weighting: Literal["none", "idf", "tfidf"]) -> NDArray[np.float32]:
+def weighted_vectors(vectors: NDArray[np.float32], weighting: Weighting) -> NDArray[np.float32]:
     """Weight the tags of all film vectors.
 
     ``idf`` multiplies tag t by ``ln((1 + films) / (1 + df_t)) + 1`` where df_t, the number of films that have the
@@ -175,7 +174,7 @@ def weighted_vectors(vectors: NDArray[np.float32], weighting: Literal["none", "i
     ----------
     vectors : float32 array, shape (films_with_vector, tags)
         Relevances on [0, 1].
-    weighting : {"none", "idf", "tfidf"}
+    weighting : Weighting
 
     Returns
     -------
@@ -185,13 +184,11 @@ def weighted_vectors(vectors: NDArray[np.float32], weighting: Literal["none", "i
     Raises
     ------
     ValueError
-        If a component is negative or not finite, or the weighting is unknown.
+        If a component is negative or not finite.
     """
     check_vectors(vectors)
     if weighting == "none":
         return vectors
-    if weighting not in ("idf", "tfidf"):
-        raise ValueError(f"unknown weighting {weighting!r}; choose none, idf or tfidf")
     films = len(vectors)
     soft_count = np.minimum(vectors.sum(axis=0, dtype=np.float64), films)
     weights = np.log((1.0 + films) / (1.0 + soft_count)) + 1.0

@@ -1,7 +1,7 @@
 """From likes to users: vector sums, norms and who can be anybody's neighbour (rules 1 and 2).
 
 Belongs here: the encoder, the one piece of code that turns a list of films into a vector, for users and for profiles.
-Does not belong here: comparing vectors (`exact`, `annoy_index`, `live`).
+Does not belong here: comparing vectors (`neighbours`, `ann`, `lists`).
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from recommender.data.catalogue import Catalogue
 from recommender.data.likes import Likes
-from recommender.kernels.jit import even_ranges, kernel, run_parallel
+from recommender.kernels.jit import kernel
+from recommender.kernels.threads import even_ranges, run_parallel
 
 BLOCK = 122_880
 """Users encoded at a time: a row group of DuckDB, to which whole ones are appended in three quarters of the time."""

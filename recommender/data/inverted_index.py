@@ -1,6 +1,6 @@
-"""Who likes a film: the likes turned round.
+"""Inverted index of the likes, film to users.
 
-Belongs here: the turned lists. Does not belong here: what follows from them (`annoy_index`, `baselines`).
+Belongs here: the index. Does not belong here: what follows from it.
 """
 
 from dataclasses import dataclass
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.data.csr import transposed
 from recommender.data.likes import Likes
-from recommender.kernels.jit import kernel
 
 
 @dataclass(frozen=True)
@@ -31,35 +31,6 @@ class Fans:
         return self.users[self.indptr[film] : self.indptr[film + 1]]
 
 
-def make_fans(likes: Likes, films: int, users: NDArray[np.int64]) -> Fans:
-    """Turn likes round.
-
-    Parameters
-    ----------
-    likes : Likes
-    films : int
-        Films in the catalogue.
-    users : int64 array
-        User indices to include, ascending.
-
-    Returns
-    -------
-    Fans
-    """
-    return Fans(*_turned(likes.indptr, likes.films, users, films))
-
-
-@kernel
-def _turned(indptr, films, users, catalogue_size):  # type: ignore[no-untyped-def]
-    fan_indptr = np.zeros(catalogue_size + 1, dtype=np.int64)
-    for user in users:
-        for k in range(indptr[user], indptr[user + 1]):
-            fan_indptr[films[k] + 1] += 1
-    fan_indptr = np.cumsum(fan_indptr)
-    fans = np.empty(fan_indptr[catalogue_size], dtype=np.int32)
-    filled = fan_indptr.copy()
-    for user in users:
-        for k in range(indptr[user], indptr[user + 1]):
-            fans[filled[films[k]]] = user
-            filled[films[k]] += 1
-    return fan_indptr, fans
+def make_fans(likes: Likes, films: int) -> Fans:
+    """List the users who like each film of a catalogue of so many films."""
+    return Fans(*transposed(likes.indptr, likes.films, films))

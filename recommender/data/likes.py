@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recommender.data.catalogue import Catalogue, positions_of
-from recommender.kernels.jit import even_ranges, kernel, run_parallel
+from recommender.data.csr import picked
+from recommender.kernels.jit import kernel
+from recommender.kernels.threads import even_ranges, run_parallel
 
 
 @dataclass(frozen=True)
@@ -108,19 +110,5 @@ def _sort_rows(indptr, films, low, high):  # type: ignore[no-untyped-def]
 
 
 def some_users(likes: Likes, users: NDArray[np.integer]) -> Likes:
-    """Keep only some users.
-
-    Parameters
-    ----------
-    likes : Likes
-    users : integer array, shape (kept,)
-        Ascending user indices.
-
-    Returns
-    -------
-    Likes
-    """
-    lengths = likes.indptr[users + 1] - likes.indptr[users]
-    indptr = np.concatenate(([0], np.cumsum(lengths)))
-    shift = np.repeat(likes.indptr[users] - indptr[:-1], lengths)
-    return Likes(likes.user_ids[users], indptr, likes.films[np.arange(indptr[-1]) + shift])
+    """Keep only some users, given by ascending user indices."""
+    return Likes(likes.user_ids[users], *picked(likes.indptr, likes.films, users))

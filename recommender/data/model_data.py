@@ -1,7 +1,7 @@
 """Everything the engines need, in one immutable bundle, from memory or memory-mapped.
 
 Belongs here: the bundle and how it is put together.
-Does not belong here: searching it (`exact`, `annoy_index`, `live`), files and their names (the caller loads arrays).
+Does not belong here: searching it (`neighbours`, `ann`, `lists`), files and their names (the caller loads arrays).
 """
 
 import functools

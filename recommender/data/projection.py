@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from recommender.data.catalogue import Catalogue
 from recommender.data.encoder import user_vectors
 from recommender.data.likes import Likes, some_users
-from recommender.kernels.jit import even_ranges, kernel, run_parallel
+from recommender.kernels.jit import kernel
+from recommender.kernels.threads import even_ranges, run_parallel
 
 
 def principal_components(

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from recommender.data.catalogue import Catalogue
 from recommender.data.inverted_index import make_fans
 from recommender.data.likes import Likes
-from recommender.kernels.jit import kernel, run_parallel
+from recommender.kernels.jit import kernel
+from recommender.kernels.threads import run_parallel
 
 COUNTERS = 75_000_000
 """Counters held at a time, 300 MB: those of 1,290 films of 58,000."""
@@ -67,7 +68,7 @@ def item_item(
     width = max(int((catalogue.like_counts > 0).sum()), int(pairs.max(initial=-1)) + 1)
     at_once = max(2, COUNTERS // max(width, 1))
     groups = 1 if len(np.unique(pairs)) <= at_once else -(-2 * len(pairs) // at_once)
-    fans = make_fans(likes, len(catalogue.movie_ids), np.arange(len(likes.user_ids)))
+    fans = make_fans(likes, len(catalogue.movie_ids))
     for cases in np.array_split(order, groups):
         films = np.unique(pairs[cases])
         row_of_film = np.full(len(catalogue.movie_ids), -1, dtype=np.int64)

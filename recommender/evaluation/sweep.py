@@ -7,7 +7,7 @@ test users, about whom a sweep learns nothing (`splits.validation_splits` keeps 
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,10 +30,10 @@ from recommender.evaluation.evaluate import (
 )
 from recommender.evaluation.metrics import bootstrap_intervals
 from recommender.evaluation.splits import Cases, Ratings, validation_splits
-from recommender.parameters import PRESETS, ModelParameters, make_parameters
+from recommender.parameters import PRESETS, ModelParameters, Weighting, make_parameters
 
 GRID: Mapping[str, Sequence[Any]] = {
-    "weighting": ("none", "idf", "tfidf"),
+    "weighting": get_args(Weighting),
     "liked_bonus": (0.0, 0.2, 0.5, 1.0, 2.0),
     "neighbours": (0, 10, 20, 30, 40, 60, 90),
 }

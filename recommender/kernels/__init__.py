@@ -1,1 +1,1 @@
-"""What compiled code shares: numba options, threads, SIMD intrinsics."""
+"""What compiled code shares: compiler options, SIMD intrinsics, threads."""

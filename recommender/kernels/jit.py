@@ -1,116 +1,82 @@
-"""How kernels are compiled and spread over threads, decided once for the package.
+"""How kernels are compiled, decided once for the package.
 
-Belongs here: the compiler options every kernel shares, and the pool that runs kernels side by side.
-Does not belong here: any kernel.
+Belongs here: the compiler options every kernel shares, and the names under which machine code is kept on disk.
+Does not belong here: any kernel, threads (`threads`).
 
-Machine code is kept on disk. Numba looks at a kernel's own file to see whether that is out of date, but kernels call
-kernels of other modules: so the name under which it is kept contains a hash of all modules of the package.
-
-Kernels release the interpreter lock and are spread over ordinary threads by `run_parallel`, instead of numba's own
-parallel loops: those abort the process when two threads of a server enter them at once (workqueue layer), and
-compile several times slower.
+Numba compiles a kernel anew when the kernel's own file has changed. Kernels call kernels of other modules and use their
+constants, which numba does not look at: so the name of the kept file contains a hash of those modules.
 """
 
+import ast
 import functools
 import hashlib
-import itertools
-import os
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numba
 
-Task = TypeVar("Task")
-Result = TypeVar("Result")
+PACKAGE = __name__.partition(".")[0]
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a function on first use, without the interpreter lock, and keep the machine code on disk if possible.
+    """Compile a function of plain loops on first use, without the interpreter lock.
 
-    Parameters
-    ----------
-    function : callable
-        Plain loops over arrays and numbers.
-
-    Returns
-    -------
-    callable
-        The compiled function. Where no cache folder is writable it is compiled anew in every process.
+    The machine code is kept on disk. Where no cache folder is writable, every process compiles anew.
     """
-    function.__qualname__ = f"{function.__qualname__}-{_code_hash()}"  # part of the name of the kept file
+    name, code = function.__qualname__, code_hash(function.__module__)
+    function.__qualname__ = f"{name}-{code}"  # part of the name of the kept file
     try:
-        return numba.njit(function, cache=True, nogil=True, error_model="numpy")
+        compiled = numba.njit(function, cache=True, nogil=True, error_model="numpy")
     except RuntimeError:  # numba: "no locator available": neither __pycache__ nor the user's cache folder is writable
         return numba.njit(function, nogil=True, error_model="numpy")
+    _remove_stale(Path(str(compiled.stats.cache_path)), Path(function.__code__.co_filename).stem, code)
+    return compiled
 
 
 @functools.cache
-def _code_hash() -> str:
-    """Hash of the source of all modules that could define or call a kernel."""
-    sources = sorted(Path(__file__).parents[1].rglob("*.py"))
-    return hashlib.sha256(b"\0".join(path.read_bytes() for path in sources)).hexdigest()[:8]
+def code_hash(module: str) -> str:
+    """Hash the source of a module and of all modules whose code its kernels are compiled from."""
+    modules = {module}
+    waiting = [module]
+    while waiting:
+        found = _used_by_kernels(waiting.pop()) - modules
+        modules |= found
+        waiting += found
+    return hashlib.sha256(b"\0".join(_source(name) for name in sorted(modules))).hexdigest()[:8]
 
 
-def thread_count(threads: int | None) -> int:
-    """Resolve a number of threads: None means one per core this process may use.
-
-    Parameters
-    ----------
-    threads : int or None
-
-    Returns
-    -------
-    int
-
-    Raises
-    ------
-    ValueError
-        If `threads` is below one.
-    """
-    if threads is None:
-        return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads < 1:
-        raise ValueError(f"threads must be at least 1, not {threads}")
-    return threads
+def _used_by_kernels(module: str) -> set[str]:
+    """Modules of this package from which a module's kernels take a name."""
+    tree = ast.parse(_source(module))
+    kernels = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+        and any(isinstance(mark, ast.Name) and mark.id == kernel.__name__ for mark in node.decorator_list)
+    ]
+    names = {node.id for function in kernels for node in ast.walk(function) if isinstance(node, ast.Name)}
+    return {
+        node.module
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom)
+        and node.module
+        and node.module.startswith(f"{PACKAGE}.")
+        and node.module != __name__
+        and any((alias.asname or alias.name) in names - {kernel.__name__} for alias in node.names)
+    }
 
 
-def run_parallel(function: Callable[[Task], Result], tasks: Iterable[Task], threads: int | None = None) -> list[Result]:
-    """Apply a function to tasks on several threads; the results come in the order of the tasks.
-
-    Parameters
-    ----------
-    function : callable
-        Should spend its time in kernels, which do not hold the interpreter lock.
-    tasks : iterable
-    threads : int, optional
-        Default: one per core.
-
-    Returns
-    -------
-    list
-        One result per task. The first exception any of them raised is raised here.
-    """
-    todo = list(tasks)
-    workers = min(thread_count(threads), len(todo))
-    if workers <= 1:
-        return [function(task) for task in todo]
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        return list(pool.map(function, todo))
+def _source(module: str) -> bytes:
+    path = sys.modules[module].__file__
+    assert path is not None
+    return Path(path).read_bytes()
 
 
-def even_ranges(total: int, parts: int) -> list[tuple[int, int]]:
-    """Cut 0..total into at most `parts` consecutive ranges of nearly equal length, none of them empty.
-
-    Parameters
-    ----------
-    total, parts : int
-
-    Returns
-    -------
-    list of (start, stop)
-    """
-    parts = max(1, min(parts, total))
-    edges = [total * part // parts for part in range(parts + 1)]
-    return [(low, high) for low, high in itertools.pairwise(edges) if low < high]
+@functools.cache
+def _remove_stale(folder: Path, stem: str, code: str) -> None:
+    """Delete what is kept of a module's kernels under other hashes; once per module and process."""
+    for path in folder.glob(f"{stem}.*.nb[ic]"):
+        if f"-{code}-" not in path.name:
+            path.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """Who might be among the first neighbours of each pair: a scan of all users that looks at few of them.
 
 Belongs here: 16-bit scores in tiles, bounds on them, thresholds, and the candidate lists they leave.
-Does not belong here: exact scores, ties and votes, which settle what the candidates come to (`pair_scores`, `settle`).
+Does not belong here: exact scores, ties and votes, which settle what the candidates come to (`scores`, `select`).
 
 A user's score for a pair is the sum of two film scores, so everything follows from one number per user and film. Each
 is rounded to a whole number of *steps* (16 bits); a sum of two is then off by at most one step and a little, so
@@ -20,8 +20,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.kernels.jit import kernel, run_parallel, thread_count
+from recommender.data.csr import transposed
+from recommender.kernels.jit import kernel
 from recommender.kernels.simd import FLOATS, LANES, bits_set, bounds_reaching, lowest_bit, sum_rows, sums_reaching
+from recommender.kernels.threads import run_parallel, thread_count
 from recommender.neighbours.scores import FilmScores, class_score, exact_scores
 from recommender.neighbours.user_groups import UserClasses
 from recommender.voting.ranking import first_places
@@ -188,7 +190,7 @@ def fill_tiles(
         np.zeros((blocks, padded(films)), dtype=np.uint16),
     )
     bonuses = scores.bonuses * steps_per_score(scores)
-    likers = _likers(classes.indptr, classes.rows, low, high, scores.signup_of_row, films if bonuses.any() else 0)
+    likers = _likers(classes, scores, low, high)
 
     def fill(bounds: tuple[int, int]) -> None:
         _fill_tiles(
@@ -249,24 +251,16 @@ def _fill_tiles(  # type: ignore[no-untyped-def]
                 bounds[block, f] = tiles[block, f].max()
 
 
-@kernel
-def _likers(indptr, rows, low, high, signup_of_row, films):  # type: ignore[no-untyped-def]
-    """Classes low..high that like each of the first so many sign-up films, ascending, as compressed rows."""
-    liker_indptr = np.zeros(films + 1, dtype=np.int64)
-    for k in range(indptr[low], indptr[high]):
-        film = signup_of_row[rows[k]]
-        if 0 <= film < films:
-            liker_indptr[film + 1] += 1
-    liker_indptr = np.cumsum(liker_indptr)
-    likers = np.empty(liker_indptr[films], dtype=np.int32)
-    filled = liker_indptr.copy()
-    for c in range(low, high):
-        for k in range(indptr[c], indptr[c + 1]):
-            film = signup_of_row[rows[k]]
-            if 0 <= film < films:
-                likers[filled[film]] = c
-                filled[film] += 1
-    return liker_indptr, likers
+def _likers(
+    classes: UserClasses, scores: FilmScores, low: int, high: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Classes low..high that like each sign-up film, ascending, as compressed rows; no rows where there is no bonus."""
+    if not scores.bonuses.any():
+        return np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32)
+    indptr = classes.indptr[low : high + 1]
+    films = scores.signup_of_row[classes.rows[indptr[0] : indptr[-1]]]
+    liker_indptr, likers = transposed(indptr - indptr[0], films, len(scores.bonuses))
+    return liker_indptr, likers + np.int32(low)
 
 
 def scan(

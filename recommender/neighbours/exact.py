@@ -1,7 +1,7 @@
 """Recommendations for all pairs of sign-up films from their true nearest users (rules 4 to 6).
 
 Belongs here: the order of work of the exact engine, and how it keeps to a memory budget.
-Does not belong here: the steps themselves (`user_classes`, `scan`, `settle`), a single profile (`live`).
+Does not belong here: the steps themselves (`user_groups`, `candidates`, `select`), a single profile (`lists`).
 
 The idea: for a pair (a, b), |a + b| cos(u, a + b) = S[u, a] + S[u, b], where S[u, f], the sum of the similarities of f
 to u's films over u's norm, is one number per user and sign-up film. S is made once, in 16 bits, in tiles of similar
@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recommender.data.model_data import Neighbourhood
-from recommender.kernels.jit import thread_count
 from recommender.kernels.simd import LANES
+from recommender.kernels.threads import thread_count
 from recommender.neighbours.candidates import Tiles, capacity, fill_tiles, in_steps, no_candidates, padded, scan
 from recommender.neighbours.scores import exact_scores, film_scores
 from recommender.neighbours.select import Settled, no_answers, settle

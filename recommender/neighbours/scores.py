@@ -1,7 +1,7 @@
 """What a pair's scores are made of, and the score itself in double precision.
 
 Belongs here: similarities between films, and sums of them over a class's likes.
-Does not belong here: 16-bit approximations (`scan`), who comes first (`ranking`).
+Does not belong here: 16-bit approximations (`candidates`), who comes first (`ranking`).
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """From candidates to recommendations: the exact cut, then the vote.
 
 Belongs here: settling each pair once the scan has left a few candidates.
-Does not belong here: finding candidates (`scan`), the rules of order and vote (`ranking`).
+Does not belong here: finding candidates (`candidates`), the rules of order and vote (`ranking`).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.data.model_data import Neighbourhood
-from recommender.kernels.jit import kernel, run_parallel, thread_count
+from recommender.kernels.jit import kernel
+from recommender.kernels.threads import run_parallel, thread_count
 from recommender.neighbours.candidates import SLACK, Candidates, largest_sum, sort_out
 from recommender.neighbours.scores import ExactScores, class_score
 from recommender.voting.ballots import Ballots, winners_by_bits

@@ -10,10 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.data.catalogue import Catalogue
+from recommender.data.csr import picked
 from recommender.data.likes import some_users
 from recommender.data.model_data import Neighbourhood
 from recommender.data.projection import principal_components, project
-from recommender.kernels.jit import even_ranges, kernel, run_parallel
+from recommender.kernels.jit import kernel
+from recommender.kernels.threads import even_ranges, run_parallel
 
 ORDERING_COMPONENTS = 16
 """Principal components by which users are laid out; more separate them hardly better, fewer do worse."""
@@ -76,10 +78,10 @@ def user_classes(
     run_parallel(hash_rows, even_ranges(len(users), 16), threads)
     order = np.argsort(hashes, kind="stable")
     leaders, class_of = _equal_users(order, hashes, kept.indptr, rows, labels)
-    indptr, class_rows = _rows_of(leaders, kept.indptr, rows)
+    indptr, class_rows = picked(kept.indptr, rows, leaders)
     norms = neighbourhood.norms[users[leaders]]
     layout = _similar_order(_features(neighbourhood, users, indptr, class_rows, norms, threads), block)
-    indptr, class_rows = _rows_of(layout, indptr, class_rows)
+    indptr, class_rows = picked(indptr, class_rows, layout)
     place = np.empty(len(layout), dtype=np.int64)
     place[layout] = np.arange(len(layout))
     new_class = place[class_of]
@@ -93,7 +95,7 @@ def separate_users(neighbourhood: Neighbourhood) -> UserClasses:
     save, and change nothing else.
     """
     users, likes = np.flatnonzero(neighbourhood.eligible), neighbourhood.likes
-    indptr, rows = _rows_of(users, likes.indptr, neighbourhood.catalogue.vector_rows[likes.films])
+    indptr, rows = picked(likes.indptr, neighbourhood.catalogue.vector_rows[likes.films], users)
     return UserClasses(indptr, rows, neighbourhood.norms[users], np.arange(len(users) + 1), users)
 
 
@@ -161,24 +163,6 @@ def _equal_users(order, hashes, indptr, rows, labels):  # type: ignore[no-untype
         class_of[user] = classes
         classes += 1
     return leaders[:classes].copy(), class_of
-
-
-@kernel
-def _rows_of(wanted, indptr, rows):  # type: ignore[no-untyped-def]
-    """Compressed rows of some users, without the -1."""
-    total = 0
-    for user in wanted:
-        total += indptr[user + 1] - indptr[user]
-    new_indptr = np.zeros(len(wanted) + 1, dtype=np.int64)
-    new_rows = np.empty(total, dtype=np.int32)
-    filled = 0
-    for n in range(len(wanted)):
-        for k in range(indptr[wanted[n]], indptr[wanted[n] + 1]):
-            if rows[k] >= 0:
-                new_rows[filled] = rows[k]
-                filled += 1
-        new_indptr[n + 1] = filled
-    return new_indptr, new_rows[:filled]
 
 
 @kernel

@@ -16,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.data.likes import Likes
-from recommender.kernels.jit import even_ranges, kernel, run_parallel
+from recommender.kernels.jit import kernel
 from recommender.kernels.simd import bits_set, lowest_bit
+from recommender.kernels.threads import even_ranges, run_parallel
 
 MOST_WORDS = 64
 """64-bit words per user at most: 512 bytes."""

@@ -17,7 +17,8 @@ from typing import Any
 
 import duckdb
 
-from recommender.ann.index import BoundIndex, IndexFileError, open_index
+from recommender.ann.bound import BoundIndex, bind
+from recommender.ann.index import IndexFileError, open_index
 from recommender.data.model_data import Neighbourhood
 from recommender.errors import MarqueeError
 from serving.releases.films import Films, load_films
@@ -146,6 +147,6 @@ def _require_same(row: dict[str, Any], manifest: dict[str, Any], release: str, p
 def _open_index(home: Home, model_version: str, neighbourhood: Neighbourhood) -> tuple[BoundIndex | None, str]:
     """Open the model's index; without one the exact engine still answers, so that is no reason not to serve."""
     try:
-        return open_index(home.model_folder(model_version) / INDEX_FILE).bound_to(neighbourhood).prepare(), ""
+        return bind(open_index(home.model_folder(model_version) / INDEX_FILE), neighbourhood), ""
     except IndexFileError as error:
         return None, str(error)

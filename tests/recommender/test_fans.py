@@ -5,19 +5,22 @@ from pathlib import Path
 
 import numpy as np
 
-from recommender.ann.index import build_index, measure_recall, open_index
+from recommender.ann.bound import bind
+from recommender.ann.build import build_index
+from recommender.ann.index import open_index
+from recommender.ann.recall import measure_recall
 from recommender.data.inverted_index import make_fans
 from recommender.data.model_data import Neighbourhood
 from recommender.lists import film_bonuses, recommend_list
 from tests.recommender.worlds import random_world
 
 
-def test_fans_of_a_film_are_the_eligible_users_who_like_it() -> None:
+def test_fans_of_a_film_are_the_users_who_like_it() -> None:
     world = random_world(32, users=200, min_likes=4).neighbourhood()
-    fans = make_fans(world.likes, len(world.catalogue.movie_ids), np.flatnonzero(world.eligible))
+    fans = make_fans(world.likes, len(world.catalogue.movie_ids))
     users = np.repeat(np.arange(len(world.likes.user_ids)), np.diff(world.likes.indptr))
     for film in (0, 3, 20):
-        expected = users[(world.likes.films == film) & world.eligible[users]]
+        expected = users[world.likes.films == film]
         assert fans.of(film).tolist() == expected.tolist()
 
 
@@ -34,7 +37,7 @@ def test_index_with_a_bonus_finds_nearly_all_neighbours(tmp_path: Path) -> None:
     )  # fmt: skip
     neighbourhood = world.neighbourhood()
     build_index(tmp_path / "users.ann", neighbourhood)
-    bound = open_index(tmp_path / "users.ann").bound_to(neighbourhood)
+    bound = bind(open_index(tmp_path / "users.ann"), neighbourhood)
     assert measure_recall(bound, profiles=60) >= 0.95
     assert bound.fans is not None
     # The measure knows what the bonus does: it notices an index that proposes by cosine alone.

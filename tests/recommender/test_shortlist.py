@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recommender.ann.shortlist import LOOKED_AT, STEP, coarse, likeliest
+from recommender.ann.shortlist import LOOKED_AT, STEP, coarse, shortlist
 from recommender.data.inverted_index import make_fans
 from recommender.data.likes import Likes
 from recommender.kernels.simd import SHORTS
@@ -28,7 +28,7 @@ def test_the_likeliest_are_chosen(components: int, wanted: int) -> None:
         indptr = np.concatenate(([0], np.cumsum(liked.sum(axis=1))))
         likes = Likes(np.arange(users, dtype=np.int32), indptr, np.nonzero(liked)[1].astype(np.int32))
         eligible = np.flatnonzero(rng.random(users) < 0.9)
-        fans = make_fans(likes, films, eligible)
+        fans = make_fans(likes, films)
         items = np.full(users, -1, dtype=np.int32)
         known = rng.permutation(eligible)[: len(eligible) - 10]
         items[known] = np.arange(len(known))
@@ -37,7 +37,7 @@ def test_the_likeliest_are_chosen(components: int, wanted: int) -> None:
         profile = vectors[0] + 0.1
         near = np.sort(rng.choice(known, 25, replace=False))
         asked, bonuses = np.array([2, 11, 7], dtype=np.int32), np.array([0.5, 0.0, 0.25])
-        found = likeliest(
+        found = shortlist(
             near, asked, bonuses, fans.indptr, fans.users, items, coarse(vectors), coarse(profile), 1.5, wanted
         ).tolist()
 

@@ -7,15 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recommender.ann.index import (
-    BoundIndex,
-    IndexFileError,
-    build_index,
-    measure_recall,
-    open_index,
-    recommend_pairs_by_index,
-    unknown_users,
-)
+from recommender.ann.bound import BoundIndex, bind, unknown_users
+from recommender.ann.build import build_index
+from recommender.ann.index import IndexFileError, open_index
+from recommender.ann.pairs import recommend_pairs_by_index
+from recommender.ann.recall import measure_recall
 from recommender.data.model_data import Neighbourhood
 from recommender.lists import recommend_list
 from recommender.neighbours.exact import joined, recommend_pairs
@@ -28,7 +24,7 @@ def large_world(**settings: object) -> World:
 
 def built(folder: Path, neighbourhood: Neighbourhood) -> BoundIndex:
     build_index(folder / "users.ann", neighbourhood)
-    return open_index(folder / "users.ann").bound_to(neighbourhood)
+    return bind(open_index(folder / "users.ann"), neighbourhood)
 
 
 def hashes(folder: Path) -> dict[str, str]:
@@ -98,7 +94,7 @@ def test_new_users_are_found_and_gone_ones_are_not(tmp_path: Path) -> None:
     build_index(tmp_path / "users.ann", older.neighbourhood())
     neighbourhood = newer.neighbourhood()
     index = open_index(tmp_path / "users.ann")
-    bound = index.bound_to(neighbourhood)
+    bound = bind(index, neighbourhood)
     ids = neighbourhood.likes.user_ids
     np.testing.assert_array_equal(bound.unknown, np.flatnonzero(neighbourhood.eligible & ~np.isin(ids, index.user_ids)))
     np.testing.assert_array_equal(bound.unknown, unknown_users(index.user_ids, neighbourhood))
@@ -109,7 +105,7 @@ def test_new_users_are_found_and_gone_ones_are_not(tmp_path: Path) -> None:
 def test_nobody_to_index(tmp_path: Path) -> None:
     neighbourhood = random_world(25, min_likes=500).neighbourhood()
     assert build_index(tmp_path / "users.ann", neighbourhood)["items"] == 0
-    bound = open_index(tmp_path / "users.ann").bound_to(neighbourhood)
+    bound = bind(open_index(tmp_path / "users.ann"), neighbourhood)
     assert len(recommend_list(neighbourhood, neighbourhood.signup_movies()[:2], index=bound).movie_ids) == 0
 
 
@@ -117,7 +113,7 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     neighbourhood = random_world(26).neighbourhood()
     build_index(tmp_path / "users.ann", neighbourhood)
     with pytest.raises(IndexFileError, match="retrain"):
-        open_index(tmp_path / "users.ann").bound_to(random_world(26, tags=5).neighbourhood())
+        bind(open_index(tmp_path / "users.ann"), random_world(26, tags=5).neighbourhood())
     np.save(tmp_path / "user_ids.npy", np.arange(3, dtype=np.int32))
     with pytest.raises(IndexFileError, match="3"):
         open_index(tmp_path / "users.ann")
