@@ -21,13 +21,7 @@ RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 def table_metadata(con: duckdb.DuckDBPyConnection, table: str, preview: str | None = None) -> dict[str, Any]:
     """Metadata of a table for the catalog: name, rows, columns and a small preview.
 
-    Parameters
-    ----------
-    con : duckdb.DuckDBPyConnection
-    table : str
-        ``schema.table``.
-    preview : str, optional
-        SQL whose first rows are shown as a Markdown table.
+    `table` is ``schema.table``, `preview` SQL whose first rows are shown as a Markdown table.
     """
     row = con.execute(f"SELECT count(*) FROM {table}").fetchone()
     described = con.execute(f"DESCRIBE {table}").fetchall()

@@ -82,7 +82,7 @@ _INPUTS = [["model", "likes"], ["model", "film_likes"], ["raw", "genome"]]
 USER_VECTORS = table_spec(
     "model",
     "user_vectors",
-    "Taste of each user: one row per user who likes something, the unit-length sum of the liked films' vectors.",
+    "Vector of each user: one row per user who likes something, the unit-length sum of the liked films' vectors.",
     _INPUTS,
     {"duckdb", "numpy"},
 )

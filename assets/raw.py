@@ -1,8 +1,8 @@
-"""The raw group: what came in, as it came in, checked row by row at the door.
+"""The raw group: the source and new ratings as they came in, checked row by row by ingest validation.
 
 Two ways in: a whole source (`source_files` and the tables loaded with it, in one transaction) and files of new ratings
 (`rating_files`). `ratings` is partitioned by month; both ways in report the months they changed, and one month can be
-made anew alone.
+made again alone.
 """
 
 from collections.abc import Iterable, Iterator
@@ -50,7 +50,7 @@ class SourceConfig(dg.Config):
 
 
 class RatingFilesConfig(dg.Config):
-    """Which files of ratings to take in."""
+    """Which files of ratings to ingest."""
 
     files: list[str] = Field(default=[], description="CSV or Parquet files; empty: all files in the landing folder.")
 
@@ -82,7 +82,7 @@ SOURCE_PREVIEWS = {
         table_spec(
             "raw",
             "rejected_rows",
-            "Input rows that were turned away: one row each, with file, line, raw text and reason. Nothing is lost.",
+            "Input rows that were rejected: one row each, with file, line, raw text and reason. Nothing is lost.",
             [["raw", "source_files"]],
             {"duckdb"},
         ),
@@ -96,7 +96,7 @@ def source_tables(
 ) -> Iterator[dg.MaterializeResult]:
     """Import a source once to Parquet and swap all raw tables for it, ratings and genome included.
 
-    The source the home holds already is left as it is, files of ratings taken in since included; `replace_source` loads
+    The source the home holds already is left as it is, files of ratings ingested since included; `replace_source` loads
     it anew without them.
     """
     watch = Stopwatch()
@@ -118,7 +118,7 @@ def source_tables(
 
 
 def _fates(files: Iterable[ImportedFile]) -> dict[str, int]:
-    """How many rows of input files were taken in and turned away."""
+    """How many rows of input files were accepted and rejected."""
     files = list(files)
     return {"accepted": sum(file.accepted for file in files), "rejected": sum(file.rejected for file in files)}
 
@@ -162,7 +162,7 @@ def _report_months(context: dg.AssetExecutionContext, warehouse: Warehouse, chan
 def rating_files(
     context: dg.AssetExecutionContext, config: RatingFilesConfig, warehouse: dg.ResourceParam[Warehouse]
 ) -> dg.MaterializeResult:
-    """Files of new ratings taken in since the source was loaded: one row per file, each content exactly once.
+    """Files of new ratings ingested since the source was loaded: one row per file, each content exactly once.
 
     A file of the landing folder moves to `ingested/` when its ratings are committed, to `refused/` if it is no table.
     """
@@ -214,7 +214,7 @@ def _import_files(
     list of (Path, Signature, SourceManifest)
         Each file with its state before it was read.
     dict of str to str
-        Landed files turned away, with the reason.
+        Landed files refused, with the reason.
     """
     source = require_source(warehouse.con)
     movies = warehouse.home.source_folder(source["fingerprint"]) / "movies.parquet"
@@ -223,7 +223,7 @@ def _import_files(
         landed = path.parent == warehouse.home.landing
         before = signature(path)
         if landed and before is None:
-            context.log.info(f"{path.name} is gone: another run took it in")
+            context.log.info(f"{path.name} is gone: another run ingested it")
             continue
         try:
             imported.append((path, before, import_ratings_file(path, warehouse.home.sources, row_rules(), movies)))
@@ -250,7 +250,7 @@ def _import_files(
     deps=[["raw", "source_files"], ["raw", "rating_files"], ["raw", "movies"]],
 )
 def ratings(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
-    """Latest rating per user and film, partitioned by month of `rated_at` (UTC). A month is made anew by itself."""
+    """Latest rating per user and film, partitioned by month of `rated_at` (UTC). A month can be made again alone."""
     watch = Stopwatch()
     span = context.partition_key_range
     first, after = date.fromisoformat(span.start), next_month(date.fromisoformat(span.end))

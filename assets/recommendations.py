@@ -101,7 +101,7 @@ def pair_recommendations(
 def _engine(
     warehouse: Warehouse, neighbourhood: Neighbourhood
 ) -> Callable[[NDArray[np.int32]], Iterator[PairRecommendations]]:
-    """Whoever finds the neighbours: exact search, or the index of the newest model."""
+    """What finds the neighbours: exact search, or the index of the newest model."""
     if neighbourhood.parameters.engine == "exact":
         return partial(recommend_pairs, neighbourhood)
     folder = warehouse.home.model_folder(latest_model(warehouse.con)["model_version"])

@@ -2,8 +2,8 @@
 
 Belongs here: what the page says and in which order, from the release's file, the registry's copy for readers, and the
 recorded checks. How it looks is `templates/release_report.html`. Does not belong here: judging (`checks`), or the
-file's life beside its release (`warehouse.releases.registry`). The page is as of the staging; what became of the
-release since is told by `marquee releases`."""
+file's life beside its release (`warehouse.releases.registry`). The page is as of the staging; `marquee releases`
+shows what happened to the release since."""
 
 import json
 from collections.abc import Mapping, Sequence

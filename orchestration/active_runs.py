@@ -1,9 +1,8 @@
-"""Whose turn it is: which run is unfinished, and which runs only seem to be because their process died.
+"""Detect active runs, and mark orphaned ones as failed.
 
-Belongs here: what schedules, sensors and the command line ask before they start a run. A run's process holds a lock on
-a file of its own while it lives; the kernel frees it however the process ends, so a record that says STARTED beside a
-free lock is the trace of a killed run and is closed as failed. Taking turns at the warehouse itself is
-`warehouse.locks`.
+Belongs here: what schedules, sensors and the command line ask before they start a run. The process of a run holds a
+lock on a file of its own. The kernel frees the lock however the process ends: a run that is recorded as STARTED while
+its lock is free was killed. The lock of the warehouse itself is in `warehouse.locks`.
 """
 
 import fcntl
@@ -26,7 +25,7 @@ UNFINISHED = [
 ]
 
 SILENT_SECONDS = 1800.0
-"""After this long a started run without a file of its own, while nobody writes, is taken for dead."""
+"""A started run without a lock file is taken for dead after this long, if nobody writes the warehouse."""
 
 _held: set[str] = set()
 
@@ -36,8 +35,8 @@ def _sign_of(home: Home, run_id: str) -> Path:
 
 
 @contextmanager
-def sign_of_life(home: Home, run_id: str) -> Iterator[None]:
-    """Hold the lock that says that the process of a run lives; once per process and run."""
+def run_lock(home: Home, run_id: str) -> Iterator[None]:
+    """Hold the lock of a run while its process lives; once per process and run."""
     if run_id in _held:
         yield
         return
@@ -53,8 +52,8 @@ def sign_of_life(home: Home, run_id: str) -> Iterator[None]:
             path.unlink(missing_ok=True)
 
 
-def close_abandoned(instance: dg.DagsterInstance, home: Home) -> list[str]:
-    """Record as failed the runs whose process died without saying so; return them in words."""
+def fail_orphaned_runs(instance: dg.DagsterInstance, home: Home) -> list[str]:
+    """Mark as failed the runs whose process died; return their names."""
     closed = []
     for record in instance.get_run_records(dg.RunsFilter(statuses=UNFINISHED)):
         run = record.dagster_run
@@ -73,8 +72,8 @@ def _is_dead(home: Home, run: dg.DagsterRun, started: float | None) -> bool:
     return run.status == dg.DagsterRunStatus.STARTED and silent and not is_held(home.writer_lock)
 
 
-def run_in_the_way(instance: dg.DagsterInstance, home: Home) -> str | None:
-    """The unfinished run that a new one would overlap, in words; None if the way is clear."""
-    close_abandoned(instance, home)
+def active_run(instance: dg.DagsterInstance, home: Home) -> str | None:
+    """Name of an active run that a new one would overlap; None if there is none."""
+    fail_orphaned_runs(instance, home)
     busy = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1)
     return f"{busy[0].job_name} (run {busy[0].run_id[:8]})" if busy else None

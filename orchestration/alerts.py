@@ -1,7 +1,7 @@
 """Alerts: a failed run or a failed check becomes one JSON message to the webhook of the people on call.
 
 Belongs here: what is sent, and when. The address is the variable MARQUEE_WEBHOOK_URL, read at every tick; without it
-nothing is sent. What each alert means and what to do about it is told in docs/operations.md.
+nothing is sent. What each alert means and what to do about it: docs/operations.md.
 """
 
 import os
@@ -17,7 +17,7 @@ TIMEOUT_SECONDS = 10.0
 
 
 class AlertError(MarqueeError):
-    """The webhook did not take an alert; the sensor's tick fails, is shown in the UI and tried again."""
+    """The webhook did not accept an alert; the sensor's tick fails, is shown in the UI and tried again."""
 
 
 def send_alert(message: dict[str, Any]) -> bool:
@@ -51,7 +51,7 @@ def send_alert(message: dict[str, Any]) -> bool:
 
 
 def failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dict[str, Any]]:
-    """Checks that failed in a run: name, asset, severity, whether it stops a release, and the check's own words."""
+    """Checks that failed in a run: name, asset, severity and description."""
     found = []
     for log in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_CHECK_EVALUATION):
         event = log.dagster_event
@@ -75,7 +75,7 @@ def failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dict[str, A
     description=f"Posts failed runs, with the checks that failed in them, to the address in {WEBHOOK_VARIABLE}.",
 )
 def alert_run_failure(context: dg.RunFailureSensorContext) -> dg.SkipReason | None:
-    """Tell about a failed run."""
+    """Post a failed run."""
     run = context.dagster_run
     checks = failed_checks(context.instance, run.run_id)
     reason = context.failure_event.message or "no message"
@@ -101,7 +101,7 @@ def alert_run_failure(context: dg.RunFailureSensorContext) -> dg.SkipReason | No
     description=f"Posts checks that failed in runs that went through to the address in {WEBHOOK_VARIABLE}.",
 )
 def alert_failed_check(context: dg.RunStatusSensorContext) -> dg.SkipReason | None:
-    """Tell about warnings of a run that succeeded."""
+    """Post the warnings of a run that succeeded."""
     run = context.dagster_run
     checks = failed_checks(context.instance, run.run_id)
     if not checks:

@@ -20,13 +20,7 @@ from orchestration.sensors import SENSORS
 
 
 def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """Make the Definitions of the platform.
-
-    Parameters
-    ----------
-    resources : mapping, optional
-        Replacements for the default resources, by name.
-    """
+    """Make the Definitions of the platform; `resources` replace the default ones by name."""
     return dg.Definitions(
         assets=with_freshness(
             [

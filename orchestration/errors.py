@@ -1,4 +1,4 @@
-"""How an error is told: one line for what a user can put right, a traceback for a bug.
+"""How an error is shown: one line for what a user can put right, a traceback for a bug.
 
 Belongs here: telling the two apart, for errors that Dagster recorded and for those of a command, and what to do when
 the machine cannot do it. Does not belong here: printing (`orchestration.cli`) or sending (`orchestration.alerts`).

@@ -1,6 +1,6 @@
 """The Dagster instance of a home, and runs in this process against it.
 
-Belongs here: preparing `DAGSTER_HOME`, launching a job without a daemon, and reading what came of it. Does not belong
+Belongs here: preparing `DAGSTER_HOME`, launching a job without a daemon, and reading its outcome. Does not belong
 here: which jobs there are, or how the outcome is worded for people (`orchestration.cli`).
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 
 import dagster as dg
 
-from orchestration.active_runs import close_abandoned, sign_of_life
+from orchestration.active_runs import fail_orphaned_runs, run_lock
 from orchestration.definitions import build_defs
 from orchestration.errors import reason_of
 from orchestration.event_log import quick_event_log
@@ -39,7 +39,7 @@ def prepare_instance(home: Home) -> dg.DagsterInstance:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run.
+    """Outcome of a run.
 
     Attributes
     ----------
@@ -72,22 +72,7 @@ def execute(
 ) -> Outcome:
     """Run a job in this process, recorded in the home's instance so that the UI shows it.
 
-    Parameters
-    ----------
-    home : Home
-    job : str
-        Name of the job.
-    parameters : ModelParameters
-    ops : mapping, optional
-        Configuration by op.
-    tags : mapping, optional
-        Run tags.
-    partition : str, optional
-        Partition key.
-
-    Returns
-    -------
-    Outcome
+    `ops` is configuration by op.
     """
     config = {
         "resources": {
@@ -98,8 +83,8 @@ def execute(
         "loggers": {"progress": {}},
     }
     run_id = str(uuid.uuid4())
-    with quick_event_log(), prepare_instance(home) as instance, sign_of_life(home, run_id):
-        close_abandoned(instance, home)
+    with quick_event_log(), prepare_instance(home) as instance, run_lock(home, run_id):
+        fail_orphaned_runs(instance, home)
         result = (
             build_defs()
             .resolve_job_def(job)

@@ -1,4 +1,4 @@
-"""Logs of runs as JSON: what Dagster tells about a run, its steps, assets and checks, one object per line.
+"""Logs of runs as JSON: what Dagster reports about a run, its steps, assets and checks, one object per line.
 
 Belongs here: what of a Dagster record goes into a line, and how Dagster's own console is made to write it. Does not
 belong here: the form of a line (`warehouse.logs`), the lines people see at a terminal (`orchestration.progress`), or

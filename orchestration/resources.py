@@ -1,6 +1,6 @@
 """Dagster resources: the home, the model's parameters and the working database.
 
-Belongs here: how a run gets at them. The parameters resource is made from `recommender.parameters`, so that every
+Belongs here: how a run gets them. The parameters resource is made from `recommender.parameters`, so that every
 parameter appears in the Launchpad with its description and default, and is declared once; so are the thresholds of the
 checks.
 """
@@ -13,7 +13,7 @@ import dagster as dg
 from pydantic import Field, create_model
 
 from checks.settings import CheckSettings, load_settings
-from orchestration.active_runs import sign_of_life
+from orchestration.active_runs import run_lock
 from recommender.parameters import ModelParameters, make_parameters
 from warehouse.database import WAIT_SECONDS, Warehouse, open_warehouse
 from warehouse.home import Home
@@ -72,7 +72,7 @@ class WarehouseResource(dg.ConfigurableResource):
 
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Warehouse]:
-        """Open the database, waiting for other writers, and mend what a writer that died left behind."""
+        """Open the database, waiting for other writers, and repair what a writer that died left behind."""
         log = context.log
         run = context.run
         purpose = f"{run.job_name} (run {run.run_id[:8]})" if run else "a Dagster run"
@@ -80,7 +80,7 @@ class WarehouseResource(dg.ConfigurableResource):
         home = Home.find(self.home)
         with ExitStack() as stack:
             if run:
-                stack.enter_context(sign_of_life(home, run.run_id))
+                stack.enter_context(run_lock(home, run.run_id))
             warehouse = stack.enter_context(
                 open_warehouse(home, purpose, wait_seconds=self.wait_seconds, notify=notify)
             )

@@ -1,8 +1,8 @@
-"""The landing sensor: takes in files that are dropped into the home's folder `landing`, once they are complete.
+"""The landing sensor: ingests files that are dropped into the home's folder `landing`, once they are complete.
 
-Belongs here: when a file is ready and when to try again. Taking it in and moving it away is the asset raw/rating_files.
-On by default: dropping a file into the folder is the request, and an empty folder costs nothing. Each tick also closes
-runs whose process died, which would hold the place of the one run that the queue lets through.
+Belongs here: when a file is ready and when to try again. The asset raw/rating_files ingests it and moves it away.
+On by default: dropping a file into the folder is the request, and an empty folder costs nothing. Each tick also marks
+runs as failed whose process died: they would block the queue, which lets one run through.
 
 A file is ready when its inode, size and time of change are the same at two ticks. The cursor holds what the last tick
 saw and how often the present set of files was tried: should a run fail with the files still there, the next try comes
@@ -16,7 +16,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration import alerts, retention
-from orchestration.active_runs import close_abandoned, run_in_the_way
+from orchestration.active_runs import active_run, fail_orphaned_runs
 from orchestration.jobs import ingest_ratings
 from warehouse.home import Home
 from warehouse.ingest.landing import batch_key, landed_files, signature
@@ -36,12 +36,12 @@ def _seen(home: Home) -> dict[str, list[int]]:
     job=ingest_ratings,
     minimum_interval_seconds=INTERVAL_SECONDS,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description="Takes in files of ratings dropped into landing/, each content once, when they are complete.",
+    description="Ingests files of ratings dropped into landing/, each content once, when they are complete.",
 )
 def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-    """Request one run for all complete files, unless a run is in the way or a failed one was just now."""
+    """Request one run for all complete files, unless a run is active or has just failed."""
     home = Home.find()
-    close_abandoned(context.instance, home)
+    fail_orphaned_runs(context.instance, home)
     cursor: dict[str, Any] = json.loads(context.cursor or "{}")
     seen = _seen(home)
     before = cursor.get("seen", {})
@@ -50,7 +50,7 @@ def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     if not ready:
         reason = f"{len(seen)} files may still be being written; looked at again" if seen else "nothing has landed"
         return _skip(cursor, reason)
-    busy = run_in_the_way(context.instance, home)
+    busy = active_run(context.instance, home)
     if busy is not None:
         return _skip(cursor, f"{len(ready)} files wait for {busy} to finish")
     key = batch_key((name, (mark[0], mark[1], mark[2])) for name, mark in ready.items())

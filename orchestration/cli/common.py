@@ -1,4 +1,4 @@
-"""What all commands share: the home, common options, opening the warehouse, and how errors are told.
+"""What all commands share: the home, common options, opening the warehouse, and how errors are shown.
 
 Belongs here: what more than one command module needs. An error a user can put right becomes one line on stderr; a bug
 keeps its traceback. Modules that take long to import (numba, Dagster) are imported where they are used, so that

@@ -37,7 +37,7 @@ SHORT = {
 def evaluate_home(
     home: Home, parameters: ModelParameters, *, search: bool, notify: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Measure parameters on the ratings a home holds, with what was taken in since the last run.
+    """Measure parameters on the ratings a home holds, with what was ingested since the last run.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What `marquee status` tells: how the platform is now, without waiting for anybody.
+"""What `marquee status` shows: the state of the platform now, without waiting for a writer.
 
 Belongs here: gathering it from the release registry's copy and from Dagster's records, and wording it. Does
 not belong here: hashing and consistency (`warehouse.releases.doctor`).
@@ -107,7 +107,7 @@ def _automation(instance: dg.DagsterInstance) -> dict[str, list[dict[str, Any]]]
 
 
 def next_tick(cron: str, now: datetime) -> str | None:
-    """Next time a cron line of minutes and hours (``0,30 3 * * *``) comes round; None if it says more than that."""
+    """Next time of a cron line of minutes and hours (``0,30 3 * * *``); None if it says more than that."""
     minutes, hours, *rest = cron.split()
     if rest != ["*", "*", "*"]:
         return None
@@ -123,7 +123,7 @@ def next_tick(cron: str, now: datetime) -> str | None:
 
 
 def printed_status(found: dict[str, Any]) -> str:
-    """Word a status for people."""
+    """The status as text."""
     live, writer = found["live"], found["writer"]
     lines = [f"home       {found['home']}"]
     if live is None:

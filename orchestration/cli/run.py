@@ -80,7 +80,7 @@ def _say_what_stays(home: Home, report: dict[str, Any]) -> None:
 
 
 def _print_run(home: Home, report: dict[str, Any]) -> None:
-    """Say what came of a run, show examples, and what to try next."""
+    """Say the outcome of a run, show examples, and what to try next."""
     word = "is live" if report["state"] == "live" else "was live already: nothing has changed"
     print(f"\nRelease {report['release']} {word} ({report['seconds']['total']:.1f} s).")
     print(f"Database: {home.current}\n")

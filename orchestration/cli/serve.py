@@ -17,7 +17,7 @@ commands = typer.Typer()
 @commands.command()
 def serve(
     context: typer.Context,
-    host: Annotated[str, typer.Option(help="Address to bind to; loopback unless told otherwise.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to bind to; loopback by default.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 5000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes; they share the mapped model.")] = 1,
 ) -> None:

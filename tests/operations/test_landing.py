@@ -95,7 +95,7 @@ def test_a_half_written_file_that_is_read_all_the_same_counts_once_when_it_is_co
     assert [item.name for item in (small_home / "landing" / "ingested").iterdir()] == ["slow.csv"]
 
 
-def test_the_skip_reason_names_the_run_in_the_way_and_a_dead_run_is_not_in_it(small_home: Path, tick: Tick) -> None:
+def test_the_skip_reason_names_the_active_run_and_a_dead_run_is_not_in_it(small_home: Path, tick: Tick) -> None:
     a, *_ = films(small_home)
     drop(small_home, "new.csv", HEADER + f"910001,{a},5.0,{IN_2018}\n")
     cursor = tick(None).cursor
