@@ -12,6 +12,9 @@ from typing import Any
 import dagster as dg
 import duckdb
 
+from warehouse.queries import count_rows
+from warehouse.schemas.definitions import column_types, model_of
+
 OWNERS = ["team:recommendations"]
 
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
@@ -23,13 +26,21 @@ def table_metadata(con: duckdb.DuckDBPyConnection, table: str, preview: str | No
 
     `table` is ``schema.table``, `preview` SQL whose first rows are shown as a Markdown table.
     """
-    row = con.execute(f"SELECT count(*) FROM {table}").fetchone()
-    described = con.execute(f"DESCRIBE {table}").fetchall()
+    model = model_of(table)
+    columns = model.to_schema().columns
     metadata: dict[str, Any] = {
         "dagster/table_name": table,
-        "dagster/row_count": int(row[0]) if row else 0,
+        "dagster/row_count": count_rows(con, table),
         "dagster/column_schema": dg.TableSchema(
-            columns=[dg.TableColumn(name=column[0], type=column[1]) for column in described]
+            columns=[
+                dg.TableColumn(
+                    name,
+                    kind,
+                    columns[name].description,
+                    dg.TableColumnConstraints(nullable=columns[name].nullable, unique=columns[name].unique),
+                )
+                for name, kind in column_types(con, table, model).items()
+            ]
         ),
     }
     if preview is not None:

@@ -18,14 +18,8 @@ from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.faults import step
 from warehouse.releases.model_folder import INDEX_FILE, current_model, make_model, read_model_manifest
-from warehouse.tables.model import (
-    UserVectorBlock,
-    inputs_version,
-    make_film_likes,
-    make_likes,
-    read_neighbourhood,
-    write_user_vectors,
-)
+from warehouse.tables.model_inputs import inputs_version, make_film_likes, make_likes, read_neighbourhood
+from warehouse.tables.user_vectors import UserVectorBlock, write_user_vectors
 from warehouse.tables.versions import digest, set_table_version, table_version
 
 

@@ -21,19 +21,12 @@ from warehouse.faults import step
 from warehouse.ingest.import_manifest import ImportedFile, SourceManifest, read_manifest
 from warehouse.ingest.importer import import_ratings_file, import_source
 from warehouse.ingest.landing import Signature, is_settled, landed_files, put_away, refuse, signature
-from warehouse.schemas.ingest_rules import row_rules
+from warehouse.schemas.row_rules import row_rules
 from warehouse.sources.resolve import resolve_source
-from warehouse.tables.raw import (
-    add_rating_file,
-    current_source,
-    load_genome,
-    load_months,
-    load_source,
-    next_month,
-    rated_months,
-    refuse_other_source,
-    require_source,
-)
+from warehouse.tables.genome import load_genome
+from warehouse.tables.held_source import current_source, require_source
+from warehouse.tables.ratings import add_rating_file, load_months, next_month, rated_months
+from warehouse.tables.source import load_source, refuse_other_source
 from warehouse.tables.versions import table_notes, table_version
 
 RATINGS = dg.AssetKey(["raw", "ratings"])

@@ -17,12 +17,10 @@ from recommender.neighbours.exact import recommend_pairs
 from recommender.pairs import PairRecommendations
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
-from warehouse.releases.model_folder import INDEX_FILE
-from warehouse.releases.registry import latest_model
-from warehouse.tables.model import (
+from warehouse.releases.model_folder import INDEX_FILE, latest_model
+from warehouse.tables.model_inputs import read_neighbourhood, require
+from warehouse.tables.recommendations import (
     pairs_version,
-    read_neighbourhood,
-    require,
     shard_movies,
     signup_version,
     stale_shards,

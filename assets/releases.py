@@ -19,22 +19,13 @@ from checks.tables.suite import results_of
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.files import write_text
+from warehouse.releases.promotion import promote, was_rolled_back
 from warehouse.releases.reader import example_pairs, open_release, row_counts
-from warehouse.releases.registry import (
-    ReleaseError,
-    StagedRelease,
-    acting_user,
-    describe_next,
-    list_releases,
-    live_release,
-    promote,
-    retire,
-    same_content,
-    stage_release,
-    was_rolled_back,
-)
+from warehouse.releases.registry import ReleaseError, acting_user, list_releases, live_release
+from warehouse.releases.retirement import retire
+from warehouse.releases.staging import StagedRelease, describe_next, same_content, stage_release
 from warehouse.tables.check_results import CheckResult, recorded_results
-from warehouse.tables.raw import input_files
+from warehouse.tables.ratings import input_files
 
 STAGED = dg.AssetKey(["published", "staged_release"])
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from checks.release.suite import ASSET, RELEASE_CHECKS
 from checks.settings import CheckSettings
 from checks.tables.suite import TABLE_CHECKS
-from warehouse.schemas.conditions import foreign_keys, sql_types, unique_keys
-from warehouse.schemas.models import PUBLISHED_MODELS, WORKING_MODELS, Table
+from warehouse.schemas.models import PUBLISHED_MODELS, WORKING_MODELS
+from warehouse.schemas.table import Table, foreign_keys, sql_types, unique_keys
 
 PAGE = Path(__file__).parent.parent / "docs" / "data-model.md"
 

@@ -1,7 +1,7 @@
 """Thresholds of the checks: one typed value object, each with its default and meaning, and a file that may change them.
 
 Belongs here: every number a check holds a measurement against. Does not belong here: what makes a row good
-(`warehouse.schemas.models`), which is not negotiable, or parameters of the model (`recommender.parameters`).
+(`warehouse.schemas`), which is not negotiable, or parameters of the model (`recommender.parameters`).
 
 An installation changes thresholds in `checks.toml` in its home, one `name = value` per line; every run reads it,
 whoever starts it. A single run is given others in the Launchpad (resource `check_settings`).

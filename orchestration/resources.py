@@ -17,7 +17,7 @@ from orchestration.active_runs import run_lock
 from recommender.parameters import ModelParameters, make_parameters
 from warehouse.database import WAIT_SECONDS, Warehouse, open_warehouse
 from warehouse.home import Home
-from warehouse.releases.registry import repair
+from warehouse.releases.repair import repair
 
 
 class _ParametersBase(dg.ConfigurableResource):

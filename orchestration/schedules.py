@@ -11,7 +11,7 @@ import dagster as dg
 from orchestration.active_runs import active_run
 from orchestration.jobs import refresh_recommendations, retrain_model
 from warehouse.home import Home
-from warehouse.tables.model import SHARDS
+from warehouse.tables.recommendations import SHARDS
 
 ALL_SHARDS = {
     "dagster/asset_partition_range_start": "0",

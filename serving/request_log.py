@@ -22,30 +22,14 @@ import pyarrow.parquet as pq
 from serving.metrics import LOGGED
 from warehouse.files import TEMPORARY, appear
 from warehouse.home import Home
+from warehouse.schemas.definitions import arrow_schema
 
-SCHEMA = pa.schema(
-    [
-        pa.field("requested_at", pa.timestamp("us"), nullable=False, metadata={"doc": "UTC"}),
-        pa.field("endpoint", pa.string(), nullable=False, metadata={"doc": "recommend or pairs"}),
-        pa.field("status", pa.int16(), nullable=False, metadata={"doc": "HTTP status; 200 or 404"}),
-        pa.field("release", pa.string(), nullable=False, metadata={"doc": "release that answered"}),
-        pa.field("model_version", pa.string(), nullable=False),
-        pa.field("deployment", pa.string(), nullable=False, metadata={"doc": "start of the service"}),
-        pa.field("variant", pa.string(), nullable=False, metadata={"doc": "champion or challenger"}),
-        pa.field("engine", pa.string(), nullable=False, metadata={"doc": "exact, annoy or table"}),
-        pa.field("num", pa.int16(), nullable=False, metadata={"doc": "films asked for at most; 0 for pairs: all"}),
-        pa.field("known_ids", pa.list_(pa.int32()), nullable=False, metadata={"doc": "films asked about"}),
-        pa.field("unknown_ids", pa.list_(pa.int32()), nullable=False, metadata={"doc": "asked, not in the release"}),
-        pa.field("recommended_ids", pa.list_(pa.int32()), nullable=False, metadata={"doc": "answer, best first"}),
-        pa.field("latency_ms", pa.float32(), nullable=False),
-        pa.field("cached", pa.bool_(), nullable=False, metadata={"doc": "given from the answer cache"}),
-    ]
-)
-"""Columns of a log file."""
+TABLE = "ops.served_requests"
+"""Where the files are loaded to; their columns are those of its model."""
 
 
 class LoggedRequest(NamedTuple):
-    """One row of the log, in the order of `SCHEMA`."""
+    """One row of the log, in the order of the table's columns."""
 
     requested_at: datetime
     endpoint: str
@@ -143,7 +127,8 @@ class RequestLog:
 
 def log_table(rows: list[LoggedRequest]) -> pa.Table:
     """Turn rows into a table with the log's schema."""
+    schema = arrow_schema(TABLE)
     columns: list[Any] = [
-        pa.array(column, type=field.type) for column, field in zip(zip(*rows, strict=True), SCHEMA, strict=True)
+        pa.array(column, type=field.type) for column, field in zip(zip(*rows, strict=True), schema, strict=True)
     ]
-    return pa.Table.from_arrays(columns, schema=SCHEMA)
+    return pa.Table.from_arrays(columns, schema=schema)

@@ -24,9 +24,12 @@ from recommender.neighbours.exact import recommend_pairs
 from recommender.parameters import ModelParameters, make_parameters
 from warehouse.database import open_warehouse
 from warehouse.home import Home
-from warehouse.releases.registry import latest_model, refusals, stage_release
+from warehouse.releases.model_folder import latest_model
+from warehouse.releases.promotion import refusals
+from warehouse.releases.staging import stage_release
 from warehouse.tables.check_results import CheckResult
-from warehouse.tables.model import SHARDS, pairs_version, read_neighbourhood, signup_version, write_pairs
+from warehouse.tables.model_inputs import read_neighbourhood
+from warehouse.tables.recommendations import SHARDS, pairs_version, signup_version, write_pairs
 from warehouse.tables.versions import set_table_version
 
 PARAMETERS = make_parameters(settings={"top_movies": 40})

@@ -23,6 +23,11 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def bytes_sha256(content: bytes) -> str:
+    """SHA-256 of some bytes, 64 hex characters."""
+    return hashlib.sha256(content).hexdigest()
+
+
 def flush_to_disk(path: Path) -> None:
     """Force a file's content, or a folder's list of names, to disk (fsync)."""
     descriptor = os.open(path, os.O_RDONLY)

@@ -16,7 +16,7 @@ from typing import Any
 
 from checks.release.quality import evaluation_checks
 from checks.release.staged import LIVE, Staged
-from checks.tables.conformance import one_row
+from warehouse.queries import one_row
 from warehouse.releases.reader import open_release
 from warehouse.tables.check_results import CheckResult
 from warehouse.tables.evaluation import read_evaluation

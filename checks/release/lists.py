@@ -9,8 +9,8 @@ import random
 import numpy as np
 
 from checks.release.staged import Staged
-from checks.tables.conformance import one_row
 from recommender.lists import ProfileError, recommend_list
+from warehouse.queries import one_row
 from warehouse.releases.pack import PackError
 from warehouse.tables.check_results import CheckResult
 

@@ -18,6 +18,7 @@ from checks.settings import CheckSettings
 from recommender.data.model_data import Neighbourhood
 from recommender.parameters import ModelParameters
 from warehouse.home import Home
+from warehouse.queries import records, sql_text
 from warehouse.releases.pack import open_pack
 from warehouse.releases.registry import live_release
 from warehouse.tables.check_results import CheckResult
@@ -79,9 +80,7 @@ class Staged:
 
 
 def _release_row(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, Any]:
-    found = con.execute(f"SELECT * FROM {table}")
-    names = [column[0] for column in found.description or []]
-    row = dict(zip(names, found.fetchall()[0], strict=True))
+    (row,) = records(con.execute(f"FROM {table}"))
     return row | {name: json.loads(row[name]) for name in ("parameters", "row_counts")}
 
 
@@ -102,8 +101,7 @@ def open_staged(con: duckdb.DuckDBPyConnection, home: Home, settings: CheckSetti
     if path is None or not path.exists() or live == row["release"]:
         yield Staged(con, home, settings, row, None)
         return
-    quoted = str(path).replace("'", "''")
-    con.execute(f"ATTACH '{quoted}' AS {LIVE} (READ_ONLY)")
+    con.execute(f"ATTACH {sql_text(path)} AS {LIVE} (READ_ONLY)")
     try:
         yield Staged(con, home, settings, row, _release_row(con, f"{LIVE}.release"))
     finally:

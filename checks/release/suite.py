@@ -4,7 +4,7 @@ Belongs here: checks that look at the published file itself, so that they hold f
 the pipeline believes it wrote; and the audit that runs them all. Most are rows of `VIOLATION_CHECKS`: a name, a query
 for the number of violations, and what the number means. Does not belong here: what needs the serving pack
 (`checks.release.lists`) or the live release (`checks.release.comparison`), checks of the working tables
-(`checks.tables.suite`), and the decision what a failure leads to (`warehouse.releases.registry`)."""
+(`checks.tables.suite`), and the decision what a failure leads to (`warehouse.releases.promotion`)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,15 +18,17 @@ from checks.release.quality import AHEAD_OF_POPULAR, NO_FALL
 from checks.release.staged import ASSET, Staged, open_staged
 from checks.results import timed
 from checks.settings import CheckSettings
-from checks.tables.conformance import check_columns, check_schema, one_row
+from checks.tables.conformance import check_columns, check_schema
 from checks.tables.suite import REQUIRED_TABLE_CHECKS
 from warehouse.files import file_sha256
 from warehouse.home import Home
+from warehouse.queries import one_row
 from warehouse.releases.pack import PackError, read_manifest
-from warehouse.schemas.models import FIRST_MONTH, PUBLISHED_MODELS
+from warehouse.schemas.models import PUBLISHED_MODELS
+from warehouse.schemas.table import FIRST_MONTH
 from warehouse.sql import sql
 from warehouse.tables.check_results import CheckResult
-from warehouse.tables.raw import LAST_MONTH, fingerprint_of_months
+from warehouse.tables.ratings import LAST_MONTH, fingerprint_of_months
 
 
 @dataclass(frozen=True)

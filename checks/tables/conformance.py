@@ -1,9 +1,9 @@
 """Checks of whole tables against their models: shape, types, every bound of every column, uniqueness, foreign keys.
 
 Belongs here: one function for tables of any size. Every row is held against the model in one SQL pass (conditions from
-`warehouse.schemas.conditions`); pandera itself judges small tables whole, and of large ones a sample and some rows that
-failed, so that memory stays the same whatever the size. Does not belong here: the models (`warehouse.schemas.models`),
-which table is checked when (`checks.tables.suite`), what follows from a failure (`warehouse.releases.registry`)."""
+`warehouse.schemas.row_rules`); pandera itself judges small tables whole, and of large ones a sample and some rows that
+failed, so that memory stays the same whatever the size. Does not belong here: the models (`warehouse.schemas`),
+which table is checked when (`checks.tables.suite`), what follows from a failure (`warehouse.releases.promotion`)."""
 
 import json
 from itertools import pairwise
@@ -14,9 +14,10 @@ import numpy as np
 import pandera.polars as pa
 import polars as pl
 
-from warehouse.schemas.conditions import foreign_keys, row_conditions, sql_types, unique_keys
-from warehouse.schemas.models import Table
-from warehouse.schemas.row_rules import RowRule
+from warehouse.queries import one_row, records
+from warehouse.schemas.definitions import column_types
+from warehouse.schemas.row_rules import RowRule, row_conditions
+from warehouse.schemas.table import Table, foreign_keys, sql_types, unique_keys
 from warehouse.tables.check_results import CheckResult
 
 PANDERA_ROWS = 20_000
@@ -33,12 +34,6 @@ LARGE = 2_000_000
 
 AT_ONCE = 30_000_000
 """Keys held at a time for that, 240 MB."""
-
-
-def one_row(con: duckdb.DuckDBPyConnection, query: str, parameters: Any = None) -> tuple[Any, ...]:
-    """The one row of a query, its result used up: an unfinished one would stand in the way of the next query."""
-    ((*values,),) = con.execute(query, parameters).fetchall()
-    return tuple(values)
 
 
 def check_name(table: str, kind: str = "schema") -> str:
@@ -95,7 +90,7 @@ def check_columns(
 ) -> CheckResult:
     """Hold a table's columns and their types against its model; parameters as for `check_schema`."""
     types = _column_types(con, table)
-    expected = _expected_types(con, table, model)
+    expected = column_types(con, table, model)
     failing = {} if types == expected else {_type_difference(types, expected): 1}
     details: dict[str, Any] = {"dtypes": types}
     if not failing:
@@ -119,16 +114,6 @@ def _outcome(name: str, asset: str, table: str, failing: dict[str, int], details
 
 def _column_types(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
     return {row[0]: row[1] for row in con.execute(f"DESCRIBE {table}").fetchall()}
-
-
-def _expected_types(con: duckdb.DuckDBPyConnection, table: str, model: type[Table]) -> dict[str, str]:
-    """Types by column, with the number of tags put in."""
-    types = sql_types(model)
-    if any("n_tags" in kind for kind in types.values()):
-        tags = "raw.genome_tags" if "." in table else "genome_tags"
-        row = one_row(con, f"SELECT count(*) FROM {tags}")
-        types = {name: kind.replace("n_tags", str(row[0])) for name, kind in types.items()}
-    return types
 
 
 def _type_difference(found: dict[str, str], expected: dict[str, str]) -> str:
@@ -238,9 +223,7 @@ def _bad_rows(table: str, bad: list[RowRule]) -> str:
 
 def _examples(con: duckdb.DuckDBPyConnection, table: str, bad: list[RowRule]) -> list[str]:
     """Some rows that break a rule, each as text short enough to read."""
-    found = con.execute(_bad_rows(table, bad))
-    names = [column[0] for column in found.description or []]
-    rows = [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    rows = records(con.execute(_bad_rows(table, bad)))
     return [json.dumps(row, default=str, ensure_ascii=False)[:300] for row in rows]
 
 

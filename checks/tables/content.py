@@ -2,20 +2,19 @@
 
 Belongs here: measurements of the working tables, each a function from a `Context` to a `CheckResult`. A failure does
 not stop a run: the release is still staged, for whoever looks into it, but cannot be promoted. Does not belong here:
-bounds of rows (`warehouse.schemas.models`), the index (`checks.tables.index`), the staged release
+bounds of rows (`warehouse.schemas`), the index (`checks.tables.index`), the staged release
 (`checks.release.suite`)."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from statistics import median
 
 from checks.results import judge
 from checks.settings import CheckSettings
-from checks.tables.conformance import one_row
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
+from warehouse.queries import one_row, utc_now
 from warehouse.tables.check_results import CheckResult
-from warehouse.tables.raw import require_source
+from warehouse.tables.held_source import require_source
 
 
 @dataclass(frozen=True)
@@ -178,7 +177,7 @@ def ratings_freshness(context: Context) -> CheckResult:
     newest, files = one_row(
         con, "SELECT (SELECT max(rated_at) FROM raw.ratings), (SELECT count(*) FROM raw.rating_files)"
     )
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
     age = (now - newest).total_seconds() / 86_400 if newest else float("inf")
     feed = f"{files:,} files of new ratings came in" if files else "a data set without a feed: not judged"
     return judge(

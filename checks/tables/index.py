@@ -11,17 +11,16 @@ from typing import Any
 import numpy as np
 
 from checks.results import judge
-from checks.tables.conformance import one_row
 from checks.tables.content import Context
 from recommender.ann.bound import bind
 from recommender.ann.index import IndexFileError, open_index
 from recommender.data.encoder import encode_profile
 from recommender.lists import profile_positions
 from warehouse.files import file_sha256
-from warehouse.releases.model_folder import INDEX_FILE, read_model_manifest
-from warehouse.releases.registry import latest_model
+from warehouse.queries import one_row
+from warehouse.releases.model_folder import INDEX_FILE, latest_model, read_model_manifest
 from warehouse.tables.check_results import CheckResult
-from warehouse.tables.model import read_neighbourhood
+from warehouse.tables.model_inputs import read_neighbourhood
 
 ASSET = "model/annoy_indexes"
 QUESTIONS = 20

@@ -18,10 +18,11 @@ import duckdb
 from checks.results import timed
 from checks.tables import content as data
 from checks.tables import index
-from checks.tables.conformance import check_foreign_keys, check_name, check_schema, one_row
+from checks.tables.conformance import check_foreign_keys, check_name, check_schema
 from checks.tables.content import Context
-from warehouse.schemas.conditions import foreign_keys
-from warehouse.schemas.models import WORKING_MODELS, Table
+from warehouse.queries import one_row, utc_now
+from warehouse.schemas.models import WORKING_MODELS
+from warehouse.schemas.table import Table, foreign_keys
 from warehouse.tables.check_results import CheckResult, record_results, recorded_results
 from warehouse.tables.versions import digest
 
@@ -191,7 +192,7 @@ def results_of(context: Context, checks: Iterable[TableCheck] = TABLE_CHECKS) ->
         if not known:
             fresh.append((subject, result))
     if fresh:
-        limit = datetime.now(UTC).replace(tzinfo=None) - KEEP_RESULTS
+        limit = utc_now() - KEEP_RESULTS
         with warehouse.transaction() as con:
             con.execute("DELETE FROM ops.check_results WHERE contains(subject, '@') AND checked_at < ?", [limit])
             for subject, result in fresh:

@@ -64,7 +64,7 @@ def _machine_error(error: Exception) -> str | None:
 @contextmanager
 def writing(home: Home, purpose: str) -> Iterator[Warehouse]:
     """Open the warehouse and repair what a writer that died left behind, as every run does."""
-    from warehouse.releases.registry import repair
+    from warehouse.releases.repair import repair
 
     with open_warehouse(home, purpose, notify=say) as warehouse:
         for line in repair(warehouse):

@@ -48,10 +48,9 @@ def promote(
 ) -> None:
     """Make a release the live one, or the challenger; refuses what has not passed every blocking check."""
     from checks.release.suite import REQUIRED_CHECKS
-    from warehouse.releases import registry
-    from warehouse.releases.challenger import challenge
+    from warehouse.releases import promotion, registry
 
-    act, role = (challenge, "the challenger") if challenger else (registry.promote, "live")
+    act, role = (promotion.challenge, "the challenger") if challenger else (promotion.promote, "live")
     with writing(home_of(context), f"promote {release}") as warehouse:
         changed = act(warehouse, release, REQUIRED_CHECKS, who=registry.acting_user(), why=why, force=force)
     print(f"{release} is {role}" if changed else f"{release} was {role} already")
@@ -60,19 +59,19 @@ def promote(
 @commands.command()
 def withdraw(context: typer.Context, why: Why = "") -> None:
     """Have no challenger any more; the live release is not touched."""
-    from warehouse.releases import challenger, registry
+    from warehouse.releases import promotion, registry
 
     with writing(home_of(context), "withdraw") as warehouse:
-        print(f"{challenger.withdraw(warehouse, who=registry.acting_user(), why=why)} is no longer the challenger")
+        print(f"{promotion.withdraw(warehouse, who=registry.acting_user(), why=why)} is no longer the challenger")
 
 
 @commands.command()
 def rollback(context: typer.Context, why: Why = "") -> None:
     """Go back to the release that was live before; recomputes nothing."""
-    from warehouse.releases import registry
+    from warehouse.releases import promotion, registry
 
     with writing(home_of(context), "rollback") as warehouse:
-        left, now = registry.rollback(warehouse, who=registry.acting_user(), why=why)
+        left, now = promotion.rollback(warehouse, who=registry.acting_user(), why=why)
     print(f"{now} is live again instead of {left}")
 
 
@@ -83,10 +82,10 @@ def retire(
     why: Why = "",
 ) -> None:
     """Delete old releases, and models that no release needs."""
-    from warehouse.releases import registry
+    from warehouse.releases import registry, retirement
 
     with writing(home_of(context), "retire") as warehouse:
-        gone = registry.retire(warehouse, keep, who=registry.acting_user(), why=why)
+        gone = retirement.retire(warehouse, keep, who=registry.acting_user(), why=why)
     print(
         f"deleted {len(gone.releases)} releases and {len(gone.models)} models, {gone.bytes / 1e6:.1f} MB: "
         f"{', '.join(gone.releases + gone.models) or 'nothing'}"

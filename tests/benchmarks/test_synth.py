@@ -10,7 +10,7 @@ from benchmarks import synth
 from benchmarks.synth import FILES, Synthesis, generate
 from recommender.errors import UsageError
 from warehouse.ingest.importer import import_source
-from warehouse.schemas.ingest_rules import row_rules
+from warehouse.schemas.row_rules import row_rules
 from warehouse.sources.resolve import resolve_source
 
 SMALL = {"users": 900, "movies": 700, "ratings": 40_000, "genome_movies": 300, "tags": 90}

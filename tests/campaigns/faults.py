@@ -34,15 +34,10 @@ from warehouse.database import open_warehouse
 from warehouse.faults import KILL_VARIABLE, MODEL_STEPS, STEPS
 from warehouse.files import TEMPORARY
 from warehouse.home import Home
-from warehouse.releases.registry import (
-    STAGING_NOTE,
-    list_releases,
-    live_release,
-    promote,
-    repair,
-    rollback,
-    stage_release,
-)
+from warehouse.releases.promotion import promote, rollback
+from warehouse.releases.registry import STAGING_NOTE, list_releases, live_release
+from warehouse.releases.repair import repair
+from warehouse.releases.staging import stage_release
 
 READERS = 8
 TOP_MOVIES = 12

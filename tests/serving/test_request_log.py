@@ -10,10 +10,11 @@ import pytest
 from starlette.testclient import TestClient
 
 from serving.http.app import create_app
-from serving.request_log import SCHEMA, LoggedRequest, RequestLog, log_folder
+from serving.request_log import TABLE, LoggedRequest, RequestLog, log_folder
 from serving.settings import ServingSettings
 from tests.serving.conftest import TwoReleases
 from warehouse.home import Home
+from warehouse.schemas.definitions import arrow_schema
 
 
 def row(number: int) -> LoggedRequest:
@@ -56,7 +57,7 @@ def test_files_are_bounded_complete_and_of_the_schema(tmp_path: Path) -> None:
     files = sorted(log_folder(Home(tmp_path)).iterdir())
     assert [pq.read_metadata(path).num_rows for path in files] == [10, 10, 5]
     assert all(path.suffix == ".parquet" and not path.name.startswith(".") for path in files)
-    assert all(pq.read_schema(path).equals(SCHEMA) for path in files)
+    assert all(pq.read_schema(path).equals(arrow_schema(TABLE)) for path in files)
     assert [ids[0] for path in files for ids in pq.read_table(path)["known_ids"].to_pylist()] == list(range(25))
 
 

@@ -17,11 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from warehouse.errors import SourceError
-from warehouse.ingest import csv_reader as csv_rows
 from warehouse.ingest import importer as imports
+from warehouse.ingest import plain_reader
+from warehouse.ingest.careful_reader import create_staging, stage_lines
+from warehouse.ingest.csv_file import open_csv
 from warehouse.ingest.import_manifest import SourceManifest
 from warehouse.ingest.importer import import_ratings_file, import_source
-from warehouse.schemas.ingest_rules import row_rules
+from warehouse.ingest.lines import line_chunks
+from warehouse.schemas.row_rules import row_rules
 from warehouse.sources.resolve import LocalSource, resolve_source
 
 RULES = row_rules()
@@ -156,7 +159,7 @@ def test_both_readers_give_the_same_tables(tmp_path: Path, monkeypatch: pytest.M
     )
     tags = "tagId,tag\n1,a\n2,b\n3,c\n4,d\n"
     fast_genome = take(tmp_path / "fast-genome", genome_scores=genome, genome_tags=tags)
-    monkeypatch.setattr(csv_rows, "_read_plain", lambda file, lines: None)
+    monkeypatch.setattr(plain_reader, "read_plain", lambda header, layout, lines: None)
     slow = import_source(resolve_source("sample", tmp_path), tmp_path / "slow", RULES, progress=False)
     slow_genome = take(tmp_path / "slow-genome", genome_scores=genome, genome_tags=tags)
     for one, other in ((fast, slow), (fast_genome, slow_genome)):
@@ -169,7 +172,7 @@ def test_both_readers_give_the_same_tables(tmp_path: Path, monkeypatch: pytest.M
 def test_small_chunks_give_the_same_tables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     files = {"ratings": RATINGS + "x,1,4.0,1\n\n" + f"3,1,4.0,{TIME}\n3,2,4.0,{TIME}"}
     whole = take(tmp_path / "whole", **files)
-    monkeypatch.setattr(csv_rows, "CHUNK_BYTES", 40)
+    monkeypatch.setattr("warehouse.ingest.lines.CHUNK_BYTES", 40)
     parts = take(tmp_path / "parts", **files)
     for table in whole.tables:
         assert rows(whole, table) == rows(parts, table)
@@ -451,14 +454,14 @@ def test_plain_reader_takes_only_what_the_careful_one_reads_alike(
 ):
     path = tmp_path_factory.mktemp("plain") / "ratings.csv"
     path.write_bytes(("userId,movieId,rating,timestamp\n" + "\n".join(lines) + "\n").encode())
-    file = csv_rows.open_csv(path, "ratings")
-    (chunk,) = csv_rows._line_chunks(file)
-    plain = csv_rows._read_plain(file, chunk)
+    file = open_csv(path, "ratings")
+    (chunk,) = line_chunks(path, file.data_offset)
+    plain = plain_reader.read_plain(file.header, file.layout, chunk)
     if plain is None:
         return
     con = duckdb.connect()
-    csv_rows.create_staging(con, file.layout)
-    csv_rows._stage_odd(con, file, chunk, range(4))
+    create_staging(con, file.layout)
+    stage_lines(con, file.header, file.layout, chunk)
     assert con.execute("FROM unreadable").fetchall() == []
     assert con.execute("FROM staged ORDER BY line").fetchall() == plain.rows()
 
@@ -596,7 +599,7 @@ def test_damaged_import_is_made_again(tmp_path: Path):
 def test_killed_at_any_moment_leaves_nothing_or_everything(tmp_path: Path):
     script = (
         "import sys, os; from pathlib import Path; from warehouse.ingest import importer as imports\n"
-        "from warehouse.schemas.ingest_rules import row_rules\n"
+        "from warehouse.schemas.row_rules import row_rules\n"
         "from warehouse.sources.resolve import LocalSource\n"
         "real, left = imports.Work.copy, [int(sys.argv[3])]\n"
         "def copy(*args):\n    left[0] -= 1\n    left[0] or os._exit(9)\n    return real(*args)\n"

@@ -13,7 +13,7 @@ import pytest
 from warehouse.errors import SourceError
 from warehouse.ingest.import_manifest import SourceManifest
 from warehouse.ingest.importer import import_source
-from warehouse.schemas.ingest_rules import row_rules
+from warehouse.schemas.row_rules import row_rules
 from warehouse.sources import archive as archives
 from warehouse.sources import resolve as sources
 from warehouse.sources.resolve import resolve_source

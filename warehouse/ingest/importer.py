@@ -1,15 +1,14 @@
 """From the files of a source to Parquet under `sources/<fingerprint>/`, once, with an account of every row.
 
 Belongs here: which files are taken, fingerprints, and the atomic publication of an import as a folder. Does not belong
-here: which rows are taken (`warehouse.ingest.staging`), reading lines (`warehouse.ingest.csv_reader`), finding files
-(`warehouse.sources.resolve`), the rules themselves (an argument), the tables of the home (`warehouse.tables.raw`).
+here: which rows are accepted (`acceptance`), reading lines (`csv_file`), finding files (`warehouse.sources.resolve`),
+the rules themselves (an argument), the tables of the home (`warehouse.tables`).
 
 What the tables contain depends on the content of the files only, not on the order of their lines; only the line
 numbers in rejected_rows.parquet do. A folder appears under its final name complete or not at all.
 """
 
 import fcntl
-import hashlib
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,8 +23,9 @@ import duckdb
 import pyarrow as pa
 
 from warehouse.errors import SourceError
-from warehouse.files import TEMPORARY, appear, file_sha256, remove_leftovers, write_json
-from warehouse.ingest.csv_reader import CsvFile, open_csv
+from warehouse.files import TEMPORARY, appear, bytes_sha256, file_sha256, remove_leftovers, write_json
+from warehouse.ingest.acceptance import InputFile, Work, import_genome, import_table
+from warehouse.ingest.csv_file import CsvFile, open_csv
 from warehouse.ingest.import_manifest import (
     MANIFEST_NAME,
     IncompleteFilms,
@@ -34,9 +34,9 @@ from warehouse.ingest.import_manifest import (
     SourceManifest,
     read_manifest,
 )
-from warehouse.ingest.parquet_reader import MAGIC, open_parquet
-from warehouse.ingest.staging import InputFile, Work, import_genome, import_table, sql_text
+from warehouse.ingest.parquet_file import MAGIC, open_parquet
 from warehouse.logs import say
+from warehouse.queries import sql_text
 from warehouse.schemas.row_rules import RowRules
 from warehouse.sources.archive import unpack
 from warehouse.sources.resolve import LocalSource, check_names, is_document, is_wanted
@@ -62,10 +62,8 @@ FILE_OF_TABLE = {
 
 def _fingerprint(parts: Sequence[tuple[str, str]]) -> str:
     """First 16 hex digits of the hash over sorted (logical name, sha256 of the content) and the format version."""
-    digest = hashlib.sha256(f"marquee import {FORMAT_VERSION}\n".encode())
-    for name, content in sorted(parts):
-        digest.update(f"{name} {content}\n".encode())
-    return digest.hexdigest()[:16]
+    lines = [f"marquee import {FORMAT_VERSION}", *(f"{name} {content}" for name, content in sorted(parts))]
+    return bytes_sha256("".join(f"{line}\n" for line in lines).encode())[:16]
 
 
 @contextmanager
@@ -164,7 +162,7 @@ def _finish(
     )
 
 
-# -- the two doors -----------------------------------------------------------------------------------------------------
+# -- a source, or a file of ratings ------------------------------------------------------------------------------------
 
 
 def _open_files(folder: Path) -> dict[str, CsvFile]:
@@ -245,7 +243,7 @@ def import_source(
     sources_dir : Path
         The home's ``sources`` folder; made if need be.
     rules : RowRules
-        What a row must meet, e.g. ``warehouse.schemas.ingest_rules.row_rules()``.
+        What a row must meet, e.g. ``warehouse.schemas.row_rules.row_rules()``.
     threads : int, optional
         DuckDB threads; default: one per core.
     memory_limit : str
@@ -300,7 +298,7 @@ def _know_films(work: Work, known_movies: Path | Iterable[int]) -> str:
         query = "SELECT DISTINCT movie_id FROM films"
     work.con.execute(f"CREATE TABLE known_films AS {query} ORDER BY movie_id")
     films = work.con.execute("FROM known_films").fetchnumpy()["movie_id"]
-    return hashlib.sha256(films.astype("<i4").tobytes()).hexdigest()
+    return bytes_sha256(films.astype("<i4").tobytes())
 
 
 def import_ratings_file(

@@ -1,13 +1,14 @@
-"""The landing folder: which files are complete, and where they go once they are in or turned away.
+"""The landing folder: which files are complete, and where they go once they are ingested or refused.
 
 Belongs here: names, sizes and moves of dropped files. Nothing moves before its ratings are committed; what a row must
-be is decided at the door (`warehouse.ingest.importer`), when the folder is looked at by a sensor
+be is decided by `acceptance`, when the folder is looked at by a sensor
 (`orchestration.sensors`)."""
 
-import hashlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
+
+from warehouse.files import bytes_sha256, file_sha256
 
 SUFFIXES = {".csv", ".parquet", ".pq"}
 UNFINISHED_NAMES = (".", "~", "_")
@@ -42,7 +43,7 @@ def signature(path: Path) -> Signature | None:
 
 def batch_key(files: Iterable[tuple[str, Signature]]) -> str:
     """Name of a set of files in a given state."""
-    return hashlib.sha256(repr(sorted(files)).encode()).hexdigest()[:16]
+    return bytes_sha256(repr(sorted(files)).encode())[:16]
 
 
 def is_settled(path: Path, before: Signature | None, now: float | None = None) -> bool:
@@ -60,11 +61,9 @@ def put_away(path: Path, fingerprint: str) -> Path:
 
 def refuse(path: Path, reason: str) -> Path:
     """Move a file that is no table of ratings to ``refused/``, with the reason in a text file beside it."""
-    with path.open("rb") as file:
-        mark = hashlib.file_digest(file, "sha256").hexdigest()[:16]
     folder = path.parent / REFUSED
     folder.mkdir(exist_ok=True)
-    target = _free_name(folder, path, mark)
+    target = _free_name(folder, path, file_sha256(path)[:16])
     # The reason comes first: should the move fail, the file is still waiting and is looked at again.
     target.with_name(f"{target.name}.reason.txt").write_text(reason + "\n", encoding="utf-8")
     path.rename(target)

@@ -12,16 +12,24 @@ from typing import Any
 
 import duckdb
 
+from recommender.errors import MarqueeError
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.faults import step
 from warehouse.files import TEMPORARY, appear, file_sha256, remove_leftovers, write_json
-from warehouse.schemas.definitions import WORKING_TABLES
-from warehouse.tables.model import inputs_version
-from warehouse.tables.raw import genome_source_of, require_source
+from warehouse.queries import insert_row, records
+from warehouse.schemas.definitions import columns_of
+from warehouse.tables.genome import genome_source_of
+from warehouse.tables.held_source import require_source
+from warehouse.tables.model_inputs import inputs_version
 from warehouse.tables.versions import code_version, digest, table_version, version_name
 
 INDEX_FILE = "users.ann"
+
+
+class NoModelError(MarqueeError):
+    """No model was made yet; the message says how to make one."""
+
 
 Build = Callable[[Path], Mapping[str, Any]]
 """Writes a model's files into a folder and returns facts: dimensions, trees, seed, items, recall, seconds."""
@@ -100,10 +108,8 @@ def make_model(warehouse: Warehouse, parameters: ModelParameters, build: Build) 
         "sha256": files[INDEX_FILE]["sha256"],
         "parameters": json.dumps(parameters.model_dump()),
     }
-    columns = [column.split()[0] for column in WORKING_TABLES["model.annoy_indexes"].split(", ")]
-    marks = ", ".join("?" for _ in columns)
     with warehouse.transaction():
-        con.execute(f"INSERT INTO model.annoy_indexes VALUES ({marks})", [row[name] for name in columns])
+        insert_row(con, "model.annoy_indexes", {name: row[name] for name in columns_of("model.annoy_indexes")})
     step("model_recorded")
     return version
 
@@ -111,3 +117,18 @@ def make_model(warehouse: Warehouse, parameters: ModelParameters, build: Build) 
 def read_model_manifest(folder: Path) -> dict[str, Any]:
     """Manifest of a model folder."""
     return dict(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
+
+
+def latest_model(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+    """The newest model: model_version, content_hash and recall.
+
+    Raises
+    ------
+    NoModelError
+    """
+    found = records(
+        con.execute("SELECT model_version, content_hash, recall FROM model.annoy_indexes ORDER BY 1 DESC LIMIT 1")
+    )
+    if not found:
+        raise NoModelError("there is no model yet; run the job retrain_model, or marquee run")
+    return found[0]

@@ -14,6 +14,7 @@ import duckdb
 
 from recommender.errors import MarqueeError
 from warehouse.home import Home
+from warehouse.queries import records, sql_text
 
 
 class NoReleaseError(MarqueeError):
@@ -117,8 +118,7 @@ def compare_releases(home: Home, release_a: str, release_b: str, examples: int =
     con = duckdb.connect()
     try:
         for name, path in (("a", path_a), ("b", path_b)):
-            quoted = str(path).replace("'", "''")
-            con.execute(f"ATTACH '{quoted}' AS {name} (READ_ONLY)")
+            con.execute(f"ATTACH {sql_text(path)} AS {name} (READ_ONLY)")
         con.execute(
             """
             CREATE TEMP TABLE compared AS
@@ -133,8 +133,9 @@ def compare_releases(home: Home, release_a: str, release_b: str, examples: int =
             FROM lists GROUP BY movie_a, movie_b
             """
         )
-        counts = con.execute(
-            """
+        (counts,) = records(
+            con.execute(
+                """
             SELECT
                 count(*) FILTER (films_a IS NOT NULL AND films_b IS NOT NULL) AS in_both,
                 count(*) FILTER (films_b IS NULL) AS only_a,
@@ -144,8 +145,8 @@ def compare_releases(home: Home, release_a: str, release_b: str, examples: int =
                     FILTER (films_a IS NOT NULL AND films_b IS NOT NULL) AS mean_overlap
             FROM compared
             """
-        ).fetchone()
-        assert counts is not None
+            )
+        )
         changed = con.execute(
             """
             SELECT movie_a, movie_b, films_a, films_b FROM compared WHERE films_a <> films_b
@@ -156,14 +157,14 @@ def compare_releases(home: Home, release_a: str, release_b: str, examples: int =
         titles = dict(
             con.execute("SELECT movie_id, title FROM a.movies UNION SELECT movie_id, title FROM b.movies").fetchall()
         )
-        lineage = [_first_row(con, f"SELECT * FROM {side}.release") for side in ("a", "b")]
+        lineage = [records(con.execute(f"FROM {side}.release"))[0] for side in ("a", "b")]
         measured = [_metrics(con, side) for side in ("a", "b")]
     finally:
         con.close()
     return {
         "releases": lineage,
-        "pairs": dict(zip(("in_both", "only_a", "only_b", "changed"), counts[:4], strict=True)),
-        "mean_overlap": counts[4],
+        "mean_overlap": counts.pop("mean_overlap"),
+        "pairs": counts,
         "metrics": {name: [side.get(name) for side in measured] for name in sorted(measured[0] | measured[1])},
         "examples": [
             {
@@ -188,10 +189,3 @@ def _metrics(con: duckdb.DuckDBPyConnection, side: str) -> dict[str, float]:
             "WHERE method = 'current' AND slice = 'all'"
         )
     return dict(con.execute(query).fetchall())
-
-
-def _first_row(con: duckdb.DuckDBPyConnection, query: str) -> dict[str, Any]:
-    found = con.execute(query)
-    names = [column[0] for column in found.description or []]
-    row = found.fetchone()
-    return {} if row is None else dict(zip(names, row, strict=True))

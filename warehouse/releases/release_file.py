@@ -1,7 +1,7 @@
 """Writing of a release: its database file and serving pack, complete under a temporary name, then at their own.
 
 Belongs here: what a published file contains. Does not belong here: which release is live and who may change that
-(`warehouse.releases.registry`).
+(`promotion`).
 """
 
 import json
@@ -15,7 +15,8 @@ import duckdb
 from warehouse.database import Warehouse, connect
 from warehouse.faults import step
 from warehouse.files import TEMPORARY, appear
-from warehouse.schemas.definitions import PUBLISHED_TABLES
+from warehouse.queries import count_rows, insert_row, sql_text
+from warehouse.schemas.definitions import columns_of, create_table
 from warehouse.sql import sql
 from warehouse.tables.check_results import CheckResult
 from warehouse.tables.evaluation import evaluation_to_publish
@@ -73,8 +74,7 @@ def write_release_file(warehouse: Warehouse, lineage: Mapping[str, Any], audit: 
 def _copy_tables(warehouse: Warehouse, path: Path, lineage: Mapping[str, Any]) -> dict[str, int]:
     """Copy what consumers see from the working database into a new file; return rows by table."""
     con = warehouse.con
-    quoted = str(path).replace("'", "''")
-    con.execute(f"ATTACH '{quoted}' AS staged")
+    con.execute(f"ATTACH {sql_text(path)} AS staged")
     try:
         with warehouse.transaction():
             row_counts = _fill(con, lineage)
@@ -101,11 +101,9 @@ def _fill(con: duckdb.DuckDBPyConnection, lineage: Mapping[str, Any]) -> dict[st
     }
     for table, query in copies.items():
         con.execute(f"CREATE TABLE staged.{table} AS {query}")
-    counts = {table: con.execute(f"SELECT count(*) FROM staged.{table}").fetchone()[0] for table in copies}  # type: ignore[index]
-    con.execute(f"CREATE TABLE staged.release ({PUBLISHED_TABLES['release']})")
+    counts = {table: count_rows(con, f"staged.{table}") for table in copies}
+    for table in ("release", "checks"):
+        con.execute(create_table(table, at=f"staged.{table}"))
     row = {**lineage, "row_counts": json.dumps(counts), "parameters": json.dumps(lineage["parameters"])}
-    names = [column.split()[0] for column in PUBLISHED_TABLES["release"].split(", ")]
-    marks = ", ".join("?" for _ in names)
-    con.execute(f"INSERT INTO staged.release VALUES ({marks})", [row[name] for name in names])
-    con.execute(f"CREATE TABLE staged.checks ({PUBLISHED_TABLES['checks']})")
+    insert_row(con, "staged.release", {name: row[name] for name in columns_of("release")})
     return counts

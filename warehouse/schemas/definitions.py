@@ -1,84 +1,106 @@
-"""Definitions of the tables of the working database and of a published release.
+"""From the models to DuckDB and Arrow: a table's columns, the SQL that creates it, the schema of its Parquet files.
 
-Belongs here: columns and SQL types. What their values must be is declared in `warehouse.schemas.models`; a test holds
-the two against each other. Two tables are as wide as the source has tags and are created by whoever loads them:
-`raw.genome` and `model.user_vectors`."""
+Belongs here: the translation. Does not belong here: the columns themselves, which are declared in the models. These are
+imported on first use: pandera takes a third of a second to load, and a command that only reads releases needs none.
+"""
 
-_EVALUATION = (
-    "split VARCHAR, slice VARCHAR, method VARCHAR, metric VARCHAR, value DOUBLE, ci_low DOUBLE, ci_high DOUBLE, "
-    "cases INTEGER, ahead DOUBLE, ahead_low DOUBLE, ahead_high DOUBLE"
-)
+from typing import TYPE_CHECKING, Any
 
-WORKING_TABLES: dict[str, str] = {
-    "raw.source_files": (
-        "name VARCHAR, bytes BIGINT, sha256 VARCHAR, data_rows BIGINT, accepted BIGINT, rejected BIGINT"
-    ),
-    "raw.rating_files": (
-        "fingerprint VARCHAR, name VARCHAR, sha256 VARCHAR, bytes BIGINT, data_rows BIGINT, accepted BIGINT, "
-        "rejected BIGINT, ingested_at TIMESTAMP"
-    ),
-    "raw.rejected_rows": "source VARCHAR, line BIGINT, raw VARCHAR, reason VARCHAR",
-    "raw.movies": "movie_id INTEGER, title VARCHAR, year SMALLINT, genres VARCHAR[]",
-    "raw.ratings": "user_id INTEGER, movie_id INTEGER, rating FLOAT, rated_at TIMESTAMP",
-    "raw.rating_months": "month DATE, ratings BIGINT, fingerprint VARCHAR",
-    "raw.genome_tags": "tag_id INTEGER, tag VARCHAR",
-    "model.likes": "user_id INTEGER, movie_id INTEGER",
-    "model.film_likes": "movie_id INTEGER, likes INTEGER",
-    "model.annoy_indexes": (
-        "model_version VARCHAR, file VARCHAR, sha256 VARCHAR, dimensions INTEGER, trees INTEGER, seed INTEGER, "
-        "items INTEGER, recall DOUBLE, seconds DOUBLE, created_at TIMESTAMP, content_hash VARCHAR, "
-        "source_fingerprint VARCHAR, ratings_fingerprint VARCHAR, parameters JSON, code_version VARCHAR"
-    ),
-    "model.evaluation": _EVALUATION,
-    "recs.signup_movies": "position INTEGER, movie_id INTEGER, likes INTEGER",
-    "recs.pair_recommendations": ("movie_a INTEGER, movie_b INTEGER, rank SMALLINT, movie_id INTEGER, votes INTEGER"),
-    "ops.source": "fingerprint VARCHAR, origin VARCHAR, genome_source VARCHAR, loaded_at TIMESTAMP, manifest JSON",
-    "ops.table_versions": "table_name VARCHAR, version VARCHAR, row_count BIGINT, updated_at TIMESTAMP, notes JSON",
-    "ops.releases": (
-        "release VARCHAR, content_hash VARCHAR, model_version VARCHAR, created_at TIMESTAMP, source VARCHAR, "
-        "source_fingerprint VARCHAR, ratings_fingerprint VARCHAR, genome_source VARCHAR, parameters JSON, "
-        "code_version VARCHAR, row_counts JSON, bytes BIGINT, sha256 VARCHAR"
-    ),
-    "ops.release_events": "release VARCHAR, event VARCHAR, happened_at TIMESTAMP, who VARCHAR, why VARCHAR",
-    "ops.check_results": (
-        "subject VARCHAR, check_name VARCHAR, asset VARCHAR, passed BOOLEAN, severity VARCHAR, value DOUBLE, "
-        "threshold DOUBLE, description VARCHAR, checked_at TIMESTAMP, details JSON"
-    ),
-    "ops.request_files": "name VARCHAR, requests BIGINT, loaded_at TIMESTAMP",
-    "ops.served_requests": (
-        "requested_at TIMESTAMP, endpoint VARCHAR, status SMALLINT, release VARCHAR, model_version VARCHAR, "
-        "deployment VARCHAR, variant VARCHAR, engine VARCHAR, num SMALLINT, known_ids INTEGER[], "
-        "unknown_ids INTEGER[], recommended_ids INTEGER[], latency_ms FLOAT, cached BOOLEAN"
-    ),
-}
-"""Columns of every table of the working database whose shape is fixed, by ``schema.table``."""
+import duckdb
 
-PUBLISHED_TABLES: dict[str, str] = {
-    "release": (
-        "release VARCHAR, model_version VARCHAR, created_at TIMESTAMP, source VARCHAR, source_fingerprint VARCHAR, "
-        "ratings_fingerprint VARCHAR, genome_source VARCHAR, parameters JSON, code_version VARCHAR, row_counts JSON"
-    ),
-    "movies": ("movie_id INTEGER, title VARCHAR, year SMALLINT, genres VARCHAR[], likes INTEGER, has_vector BOOLEAN"),
-    "ratings": "user_id INTEGER, movie_id INTEGER, rating FLOAT, rated_at TIMESTAMP",
-    "genome_tags": "tag_id INTEGER, tag VARCHAR",
-    "genome": "movie_id INTEGER, relevance FLOAT[n_tags]",
-    "signup_movies": "position INTEGER, movie_id INTEGER, likes INTEGER",
-    "pair_recommendations": "movie_a INTEGER, movie_b INTEGER, rank SMALLINT, movie_id INTEGER, votes INTEGER",
-    "evaluation": _EVALUATION,
-    "checks": (
-        "check_name VARCHAR, asset VARCHAR, passed BOOLEAN, severity VARCHAR, value DOUBLE, threshold DOUBLE, "
-        "description VARCHAR"
-    ),
-}
-"""Columns of a published release, by table."""
+from warehouse.queries import count_rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from warehouse.schemas.table import Table
+
+SCHEMAS = ("raw", "model", "recs", "ops")
+
+
+def model_of(table: str) -> "type[Table]":
+    """Model of a table: of the working database if the name has a schema (``raw.movies``), else of a release."""
+    from warehouse.schemas.models import PUBLISHED_MODELS, WORKING_MODELS
+
+    return (WORKING_MODELS if "." in table else PUBLISHED_MODELS)[table]
+
+
+def columns_of(table: str) -> list[str]:
+    """Names of a table's columns, in order."""
+    return list(model_of(table).to_schema().columns)
+
+
+def column_types(con: duckdb.DuckDBPyConnection, table: str, model: "type[Table]") -> dict[str, str]:
+    """SQL types of a table by column, vectors as wide as there are tags in its database."""
+    from warehouse.schemas.table import N_TAGS, sql_types
+
+    types = sql_types(model)
+    if any(N_TAGS in kind for kind in types.values()):
+        width = str(count_rows(con, "raw.genome_tags" if "." in table else "genome_tags"))
+        types = {name: kind.replace(N_TAGS, width) for name, kind in types.items()}
+    return types
+
+
+def create_table(table: str, n_tags: int = 0, at: str = "") -> str:
+    """SQL that creates a table, replacing the one of that name.
+
+    Parameters
+    ----------
+    table : str
+    n_tags : int
+        Width of its vectors, if it has any.
+    at : str
+        Another name to create it under, such as ``staged.release``.
+    """
+    return f"CREATE OR REPLACE TABLE {at or table} ({_columns(table, n_tags)})"
+
+
+def _columns(table: str, n_tags: int) -> str:
+    from warehouse.schemas.table import N_TAGS, sql_types
+
+    types = sql_types(model_of(table))
+    return ", ".join(f"{name} {kind.replace(N_TAGS, str(n_tags))}" for name, kind in types.items())
 
 
 def create_statements() -> list[str]:
-    """SQL that creates every missing schema, table and later added column of the working database."""
-    schemas = sorted({name.split(".")[0] for name in WORKING_TABLES})
+    """SQL that creates every missing schema, table and later added column of the working database.
+
+    Tables with vectors are as wide as the source has tags; whoever fills them creates them.
+    """
+    from warehouse.schemas.models import WORKING_MODELS
+    from warehouse.schemas.table import has_vectors
+
+    fixed = [table for table, model in WORKING_MODELS.items() if not has_vectors(model)]
     return [
-        *(f"CREATE SCHEMA IF NOT EXISTS {schema}" for schema in schemas),
-        *(f"CREATE TABLE IF NOT EXISTS {name} ({columns})" for name, columns in WORKING_TABLES.items()),
+        *(f"CREATE SCHEMA IF NOT EXISTS {schema}" for schema in SCHEMAS),
+        *(f"CREATE TABLE IF NOT EXISTS {table} ({_columns(table, 0)})" for table in fixed),
         # Homes made before the column was added go on working.
         "ALTER TABLE ops.check_results ADD COLUMN IF NOT EXISTS details JSON DEFAULT '{}'",
     ]
+
+
+def arrow_schema(table: str) -> "pa.Schema":
+    """Schema of Parquet files that are loaded into a table: every column required, with its description."""
+    import pyarrow as pa
+
+    from warehouse.schemas.table import sql_types
+
+    kinds: dict[str, Any] = {
+        "SMALLINT": pa.int16(),
+        "INTEGER": pa.int32(),
+        "BIGINT": pa.int64(),
+        "FLOAT": pa.float32(),
+        "DOUBLE": pa.float64(),
+        "VARCHAR": pa.string(),
+        "BOOLEAN": pa.bool_(),
+        "TIMESTAMP": pa.timestamp("us"),
+        "INTEGER[]": pa.list_(pa.int32()),
+    }
+    model = model_of(table)
+    columns = model.to_schema().columns
+    return pa.schema(
+        [
+            pa.field(name, kinds[kind], nullable=False, metadata={"doc": columns[name].description})
+            for name, kind in sql_types(model).items()
+        ]
+    )

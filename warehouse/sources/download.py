@@ -24,7 +24,7 @@ import httpx
 from tqdm import tqdm
 
 from warehouse.errors import SourceError
-from warehouse.files import appear, write_json
+from warehouse.files import appear, bytes_sha256, write_json
 from warehouse.logs import as_json, say
 
 ATTEMPTS = 6
@@ -88,7 +88,7 @@ def file_name(url: str) -> str:
     """Name under which a download is kept: the address' last part, and a hash since others may end in the same."""
     last = unquote(urlsplit(url).path).rsplit("/", 1)[-1]
     stem = re.sub(r"[^A-Za-z0-9._-]+", "_", last).lstrip(".").removesuffix(".zip")[:80] or "download"
-    return f"{stem}-{hashlib.sha256(url.encode()).hexdigest()[:8]}.zip"
+    return f"{stem}-{bytes_sha256(url.encode())[:8]}.zip"
 
 
 def checksum_url(url: str) -> str:

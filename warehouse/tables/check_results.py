@@ -1,16 +1,17 @@
 """The record of checks: what was checked of which subject, and how it came out.
 
 Belongs here: the value object and its table. Does not belong here: what is checked (`checks`), or what follows from a
-failure (`warehouse.releases.registry` refuses to promote; Dagster stops the run).
+failure (`warehouse.releases.promotion` refuses to promote; Dagster stops the run).
 """
 
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import duckdb
+
+from warehouse.queries import records, utc_now
 
 COLUMNS = ("check_name", "asset", "passed", "severity", "value", "threshold", "description")
 
@@ -56,7 +57,7 @@ class CheckResult:
 
 def record_results(con: duckdb.DuckDBPyConnection, subject: str, results: Iterable[CheckResult]) -> None:
     """Keep the outcomes of checks of one subject (a release, or a table at a version), replacing earlier ones."""
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
     for result in results:
         con.execute(
             "DELETE FROM ops.check_results WHERE subject = ? AND check_name = ? AND asset = ?",
@@ -70,8 +71,10 @@ def record_results(con: duckdb.DuckDBPyConnection, subject: str, results: Iterab
 
 def recorded_results(con: duckdb.DuckDBPyConnection, subject: str) -> list[CheckResult]:
     """Outcomes recorded for a subject, by asset and name."""
-    rows = con.execute(
-        f"SELECT {', '.join(COLUMNS)}, details FROM ops.check_results WHERE subject = ? ORDER BY asset, check_name",
-        [subject],
-    ).fetchall()
-    return [CheckResult(**dict(zip(COLUMNS, row[:-1], strict=True)), details=json.loads(row[-1])) for row in rows]
+    rows = records(
+        con.execute(
+            f"SELECT {', '.join(COLUMNS)}, details FROM ops.check_results WHERE subject = ? ORDER BY asset, check_name",
+            [subject],
+        )
+    )
+    return [CheckResult(**{**row, "details": json.loads(row["details"])}) for row in rows]

@@ -5,11 +5,11 @@ Belongs here: SQL between `<home>/requests/*.parquet` and `ops.served_requests`.
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 import duckdb
 
 from warehouse.database import Warehouse
+from warehouse.queries import utc_now
 
 KEEP_DAYS = 90
 """Requests older than this are deleted: the table is for drift, not for ever."""
@@ -47,7 +47,7 @@ def load_requests(warehouse: Warehouse) -> tuple[int, int]:
     present = sorted(path for path in folder.glob("*.parquet") if not path.name.startswith("."))
     new = [path for path in present if path.name not in known]
     rows = 0
-    now = datetime.now(UTC).replace(tzinfo=None)
+    now = utc_now()
     with warehouse.transaction() as con:
         for path in new:
             inserted = con.execute(

@@ -14,13 +14,16 @@ from typing import Any
 
 import duckdb
 
+from warehouse.files import bytes_sha256
+from warehouse.queries import utc_now
+
 CODE_THAT_MAKES_CONTENT = ("recommender", "warehouse", "assets")
 """Packages whose code decides what a release contains."""
 
 
 def digest(*parts: Any) -> str:
     """Hash values of JSON types, sorted by key, to 64 hex characters (SHA-256)."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+    return bytes_sha256(json.dumps(parts, sort_keys=True, default=str).encode())
 
 
 @cache
@@ -64,7 +67,7 @@ def set_table_version(
             "name": table,
             "version": version,
             "rows": rows,
-            "at": datetime.now(UTC).replace(tzinfo=None),
+            "at": utc_now(),
             "notes": json.dumps(dict(notes or {}), sort_keys=True),
         },
     )

@@ -1,10 +1,9 @@
 """From a Parquet file of ratings to typed rows, each with its row number, for the landing folder.
 
 Belongs here: the columns such a file may have and what their types mean. The values go through the same text readers
-as those of a CSV (`warehouse.ingest.csv_reader`), so that a number is a number in both.
+as those of a CSV (`careful_reader`), so that a number is a number in both.
 """
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +14,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from warehouse.errors import SourceError
-from warehouse.ingest.csv_reader import Column, Staged, create_staging, expected_header, stage_fields
+from warehouse.files import file_sha256
+from warehouse.ingest.careful_reader import create_staging, stage_fields
+from warehouse.ingest.layouts import Column, Staged, expected_header
+from warehouse.queries import sql_name
 
 MAGIC = b"PAR1"
 _LAYOUT = (
@@ -28,7 +30,7 @@ _LAYOUT = (
 
 @dataclass(frozen=True)
 class ParquetRatings:
-    """A Parquet file of ratings whose schema has been read; the attributes are those of `csv_rows.CsvFile`.
+    """A Parquet file of ratings whose schema has been read; the attributes are those of `csv_file.CsvFile`.
 
     Attributes
     ----------
@@ -49,9 +51,9 @@ class ParquetRatings:
     ends_with_newline: bool = True
 
     def stage(self, con: duckdb.DuckDBPyConnection, key: Sequence[str]) -> Staged:
-        """Read the rows into the temporary tables of `csv_rows.create_staging`; nothing is known of their order."""
+        """Read the rows into the temporary tables of `create_staging`; nothing is known of their order."""
         create_staging(con, _LAYOUT)
-        user, film, rating, time = (_quoted(name) for name in self.columns)
+        user, film, rating, time = (sql_name(name) for name in self.columns)
         micros = f"TRY(epoch_us({time}))::VARCHAR" if self.times else f"{time}::VARCHAR || '000000'"
         try:
             con.execute(
@@ -67,7 +69,7 @@ class ParquetRatings:
         return Staged(ascending=False)
 
     def raw(self, con: duckdb.DuckDBPyConnection, numbers: np.ndarray) -> Iterator[tuple[np.ndarray, list[str]]]:
-        """Some rows as CSV text; see `csv_rows.CsvFile.raw`."""
+        """Some rows as CSV text; see `csv_file.CsvFile.raw`."""
         con.register("wanted", pa.table({"line": numbers}))
         rows = con.execute(
             f"SELECT line, raw FROM (SELECT file_row_number + 1 AS line, {self._raw()} AS raw "
@@ -78,11 +80,7 @@ class ParquetRatings:
         yield np.array([line for line, _ in rows], np.int64), [raw for _, raw in rows]
 
     def _raw(self) -> str:
-        return " || ',' || ".join(f"coalesce({_quoted(name)}::VARCHAR, '')" for name in self.columns)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
+        return " || ',' || ".join(f"coalesce({sql_name(name)}::VARCHAR, '')" for name in self.columns)
 
 
 def _damaged(path: Path, error: Exception) -> SourceError:
@@ -101,8 +99,7 @@ def open_parquet(path: Path) -> ParquetRatings:
     try:
         metadata = pq.read_metadata(path)
         schema = metadata.schema.to_arrow_schema()
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        digest = file_sha256(path)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from None
     found = tuple(_column_in_file(path, column, schema.names) for column in _LAYOUT)

@@ -1,8 +1,8 @@
-"""From staged rows to the Parquet tables of an import: what makes a row acceptable among its fellows.
+"""From staged rows to the Parquet tables of an import: which rows are accepted beside the others.
 
 Belongs here: rules, duplicates, unknown films, complete genomes, the order of rows in the tables, and the account of
-every row turned away. Does not belong here: reading lines (`warehouse.ingest.csv_reader`), folders, fingerprints and
-the publication of an import (`warehouse.ingest.importer`).
+every rejected row. Does not belong here: reading lines (`csv_file`), folders, fingerprints and the publication of an
+import (`importer`).
 
 Which of several rows is kept follows from their content, never from their place in the file.
 """
@@ -18,10 +18,12 @@ import pyarrow as pa
 
 from warehouse.errors import SourceError
 from warehouse.files import file_sha256
-from warehouse.ingest.csv_reader import CsvFile, Staged
+from warehouse.ingest.csv_file import CsvFile
 from warehouse.ingest.import_manifest import ImportedFile, IncompleteFilms, Output
-from warehouse.ingest.parquet_reader import ParquetRatings
+from warehouse.ingest.layouts import Staged
+from warehouse.ingest.parquet_file import ParquetRatings
 from warehouse.logs import say
+from warehouse.queries import sql_text
 from warehouse.schemas.row_rules import RowRule, RowRules
 
 InputFile = CsvFile | ParquetRatings
@@ -107,11 +109,6 @@ _LOST = {
 }
 
 
-def sql_text(value: str) -> str:
-    """A string as an SQL literal, for the statements that take no parameters (COPY, SET)."""
-    return "'" + value.replace("'", "''") + "'"
-
-
 @dataclass
 class Work:
     """One import under way: a connection of its own, and the folder it fills."""
@@ -165,7 +162,7 @@ def _reasons(rules: Sequence[RowRule]) -> str:
 def _apply_rules(work: Work, table: str, per_unit: int) -> None:
     """Make the view ``rows`` of what was staged, ``bad`` of rows that break a rule, the view ``good`` of the rest."""
     rules = _rules_of(work, table)
-    # A year is read from the title: one that cannot be meant is unknown, and no reason to turn the film away.
+    # A year is read from the title: one that cannot be meant is unknown, and no reason to reject the film.
     years = [rule for rule in rules if rule.column == "year"]
     rules = [rule for rule in rules if rule.column != "year"]
     rows = f"SELECT line, {_TABLES[table].rows.replace('{per_unit}', str(per_unit))} FROM staged"

@@ -1,0 +1,143 @@
+"""Staging: the release that the tables make now, written and checked, read by nobody yet.
+
+Belongs here: which release that is, whether one like it exists, and the order of writing, checking and registering.
+Does not belong here: what a release file contains (`release_file`), its serving pack (`pack`), making it live
+(`promotion`).
+"""
+
+import shutil
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from recommender.parameters import ModelParameters
+from warehouse.database import Warehouse
+from warehouse.files import remove_leftovers, write_json
+from warehouse.releases.model_folder import latest_model
+from warehouse.releases.pack import write_pack
+from warehouse.releases.promotion import refusals
+from warehouse.releases.registry import STAGING_NOTE, live_release, register
+from warehouse.releases.release_file import Audit, write_release_file
+from warehouse.tables.check_results import CheckResult, recorded_results
+from warehouse.tables.genome import genome_source_of
+from warehouse.tables.held_source import require_source
+from warehouse.tables.model_inputs import StaleTableError, inputs_version, read_neighbourhood, require
+from warehouse.tables.recommendations import SHARDS, pairs_version, signup_version, stale_shards
+from warehouse.tables.versions import code_version, digest, table_version, version_name
+
+
+@dataclass(frozen=True)
+class StagedRelease:
+    """A release whose files are complete.
+
+    Attributes
+    ----------
+    release : str
+    reused : bool
+        True if a release with the same content was there already and nothing was written.
+    results : list of CheckResult
+        All checks recorded for it.
+    """
+
+    release: str
+    reused: bool
+    results: list[CheckResult]
+
+    @property
+    def failed(self) -> list[CheckResult]:
+        """Failed checks that block promotion."""
+        return [result for result in self.results if result.blocks]
+
+
+def describe_next(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> dict[str, Any]:
+    """Lineage of the release the tables would make now, with its content hash.
+
+    Raises
+    ------
+    StaleTableError
+        If a table is not up to date.
+    """
+    source = require_source(con)
+    model = latest_model(con)
+    require(con, "recs.signup_movies", signup_version(con, parameters), "materialize recs/signup_movies")
+    pairs = pairs_version(con, parameters, model["model_version"])
+    stale = stale_shards(con, pairs, range(SHARDS))
+    if stale:
+        raise StaleTableError(
+            f"recs.pair_recommendations is out of date in the shards {', '.join(map(str, stale))}; materialize them"
+        )
+    lineage = {
+        "model_version": model["model_version"],
+        "source": source["origin"],
+        "source_fingerprint": source["fingerprint"],
+        "ratings_fingerprint": table_version(con, "raw.ratings"),
+        "genome_source": genome_source_of(con),
+        "parameters": parameters.model_dump(),
+        "code_version": code_version(),
+    }
+    content = digest(
+        "release", {**lineage, "model_version": model["content_hash"]}, pairs, inputs_version(con, parameters)
+    )
+    return {**lineage, "content_hash": content}
+
+
+def same_content(warehouse: Warehouse, content_hash: str, required: Collection[str] = ()) -> str | None:
+    """The newest release with this content whose files are there and that may go live or, forced, is live; or None.
+
+    Without `required` any release will do whose files are there.
+    """
+    rows = warehouse.con.execute(
+        "SELECT release FROM ops.releases WHERE content_hash = ? ORDER BY release DESC", [content_hash]
+    ).fetchall()
+    for (release,) in rows:
+        complete = warehouse.home.release_file(release).exists() and warehouse.home.pack_folder(release).exists()
+        wanted = not required or release == live_release(warehouse.home)
+        if complete and (wanted or not refusals(warehouse.con, release, required)):
+            return str(release)
+    return None
+
+
+def stage_release(
+    warehouse: Warehouse, parameters: ModelParameters, audit: Audit, required: Collection[str]
+) -> StagedRelease:
+    """Write the release that the tables make now, check it and record both; nobody reads it yet.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    parameters : ModelParameters
+    audit : callable
+        The checks; gets a read-only connection to the new file.
+    required : collection of str
+        Names of the checks a release with the same content must have passed to be taken instead of a new one.
+
+    Returns
+    -------
+    StagedRelease
+        Also if checks failed: the file is kept for whoever looks into it, and promotion refuses it.
+
+    Raises
+    ------
+    StaleTableError
+        If a table is not up to date.
+    """
+    con, home = warehouse.con, warehouse.home
+    remove_leftovers(home.published)
+    described = describe_next(con, parameters)
+    known = same_content(warehouse, described["content_hash"], required)
+    if known is not None:
+        return StagedRelease(known, True, recorded_results(con, known))
+    now = datetime.now(UTC)
+    release = version_name(described["content_hash"], now)
+    lineage = {**described, "release": release, "created_at": now.replace(tzinfo=None)}
+    pack = home.pack_folder(release)
+    write_json(home.published / STAGING_NOTE, {"release": release})
+    shutil.rmtree(pack, ignore_errors=True)
+    write_pack(pack, read_neighbourhood(warehouse, parameters), lineage)
+    written = write_release_file(warehouse, lineage, audit)
+    register(warehouse, lineage, written.row_counts, written.results)
+    (home.published / STAGING_NOTE).unlink()
+    return StagedRelease(release, False, written.results)

@@ -1,0 +1,122 @@
+"""Models of the ops tables: versions, registry of releases, check results, served requests."""
+
+from typing import ClassVar
+
+import pandera.polars as pa
+import polars as pl
+
+from warehouse.schemas.table import (
+    FINGERPRINT,
+    FINITE,
+    SHA256,
+    VERSION,
+    Table,
+    count_field,
+    json_field,
+    matching_field,
+    text_field,
+    utc_field,
+)
+
+
+class Source(Table):
+    """The source this home holds; one row."""
+
+    fingerprint: pl.String = matching_field(FINGERPRINT, "Folder of the import.", unique=True)
+    origin: pl.String = text_field("What the user named: a folder, a file, an address.")
+    genome_source: pl.String = pa.Field(isin=["scores", "tags"], description="Where the film vectors come from.")
+    loaded_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
+    manifest: pl.String = json_field("The import's manifest: files, counts, what was turned away.")
+
+
+class TableVersions(Table):
+    """One row per table (per shard of the pairs): what it was made from."""
+
+    table_name: pl.String = text_field("The table.", unique=True)
+    version: pl.String = matching_field("^[0-9a-f]{16,64}$", "Hash of its inputs, or of its content.")
+    row_count: pl.Int64 = count_field("Rows.")
+    updated_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
+    notes: pl.String = json_field("Facts that go with the version.")
+
+
+class Releases(Table):
+    """One row per release ever staged."""
+
+    release: pl.String = matching_field(VERSION, "Name.", unique=True)
+    content_hash: pl.String = matching_field(SHA256, "Hash of everything that determines the content.")
+    model_version: pl.String = matching_field(VERSION, "The model.")
+    created_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
+    source: pl.String = text_field("What the user named as the source.")
+    source_fingerprint: pl.String = matching_field(FINGERPRINT, "The source's import.")
+    ratings_fingerprint: pl.String = matching_field(FINGERPRINT, "The ratings, those taken in since included.")
+    genome_source: pl.String = pa.Field(isin=["scores", "tags"], description="Where the film vectors come from.")
+    parameters: pl.String = json_field("The model's parameters.")
+    code_version: pl.String = text_field("Hash of the code that made it.")
+    row_counts: pl.String = json_field("Rows by table.")
+    bytes: pl.Int64 = count_field("Size of the file.")
+    sha256: pl.String = matching_field(SHA256, "Hash of the file.")
+
+
+class ReleaseEvents(Table):
+    """One row per thing that happened to a release."""
+
+    release: pl.String = matching_field(VERSION, "The release.")
+    event: pl.String = pa.Field(
+        isin=["staged", "promoted", "forced", "restored", "rolled_back", "retired", "challenger", "withdrawn"],
+        description="What happened.",
+    )
+    happened_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
+    who: pl.String = text_field("Account and machine.")
+    why: pl.String = pa.Field(description="The reason given.")
+
+    class Config:
+        """Keys across tables."""
+
+        metadata: ClassVar = {"foreign_keys": {"release": "ops.releases.release"}}
+
+
+class CheckResults(Table):
+    """One row per check of a subject: a release, or a table at a version."""
+
+    subject: pl.String = text_field("Release, or table@version.")
+    check_name: pl.String = text_field("The check.")
+    asset: pl.String = text_field("What it is about, as schema/table.")
+    passed: pl.Boolean = pa.Field(description="How it came out.")
+    severity: pl.String = pa.Field(isin=["error", "warn"], description="A failed error blocks promotion.")
+    value: pl.Float64 = pa.Field(nullable=True, ge=-FINITE, le=FINITE, description="What was measured.")
+    threshold: pl.Float64 = pa.Field(nullable=True, ge=-FINITE, le=FINITE, description="What it was held against.")
+    description: pl.String = text_field("What it means, with the facts of this outcome.")
+    checked_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
+    details: pl.String = json_field("Shape, types, failing rows and other numbers.")
+
+    class Config:
+        """One result per subject and check."""
+
+        unique: ClassVar = ["subject", "check_name", "asset"]
+
+
+class RequestFiles(Table):
+    """One row per file of the HTTP service's request log that was loaded."""
+
+    name: pl.String = text_field("File name.", unique=True)
+    requests: pl.Int64 = pa.Field(ge=0, description="Requests in it.")
+    loaded_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
+
+
+class ServedRequests(Table):
+    """One row per request the HTTP service answered; no addresses, no client keys."""
+
+    requested_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
+    endpoint: pl.String = pa.Field(isin=["recommend", "pairs"], description="What was asked.")
+    status: pl.Int16 = pa.Field(ge=0, le=599, description="HTTP status.")
+    release: pl.String = text_field("Release that answered.")
+    model_version: pl.String = text_field("Its model.")
+    deployment: pl.String = text_field("Start of the service that answered.")
+    variant: pl.String = pa.Field(isin=["champion", "challenger"], description="Which of the two releases served.")
+    engine: pl.String = pa.Field(isin=["exact", "annoy", "table"], description="Who found the neighbours.")
+    num: pl.Int16 = pa.Field(ge=0, le=1000, description="Films asked for at most; 0: all of the table's.")
+    known_ids: pl.List(pl.Int32) = pa.Field(description="Films asked about.")  # type: ignore[valid-type]
+    unknown_ids: pl.List(pl.Int32) = pa.Field(description="Asked, but not in the release.")  # type: ignore[valid-type]
+    recommended_ids: pl.List(pl.Int32) = pa.Field(description="The answer, best first.")  # type: ignore[valid-type]
+    latency_ms: pl.Float32 = pa.Field(ge=0.0, le=3_600_000.0, description="Time to answer, in milliseconds.")
+    cached: pl.Boolean = pa.Field(description="Whether the answer came from the cache.")

@@ -1,0 +1,59 @@
+"""Models of the tables that only a release has; the others are those of the working database."""
+
+from typing import ClassVar
+
+import pandera.polars as pa
+import polars as pl
+
+from warehouse.schemas.raw import Movies
+from warehouse.schemas.table import (
+    FINGERPRINT,
+    FINITE,
+    INT32_MAX,
+    VERSION,
+    Table,
+    json_field,
+    matching_field,
+    text_field,
+)
+
+
+class Release(Table):
+    """What this release is and what it was made from; one row."""
+
+    release: pl.String = matching_field(VERSION, "Name of the release; sorts by time.", unique=True)
+    model_version: pl.String = matching_field(VERSION, "The model it was made with.")
+    created_at: pl.Datetime("us") = pa.Field(description="When it was staged, UTC.")  # type: ignore[valid-type]
+    source: pl.String = text_field("Where the ratings came from, as the user named it.")
+    source_fingerprint: pl.String = matching_field(FINGERPRINT, "The import of the source.")
+    ratings_fingerprint: pl.String = matching_field(FINGERPRINT, "The ratings, those taken in since included.")
+    genome_source: pl.String = pa.Field(
+        isin=["scores", "tags"], description="Film vectors from genome-scores.csv, or derived from tags and genres."
+    )
+    parameters: pl.String = json_field("The model's parameters.")
+    code_version: pl.String = text_field("Hash of the code that made it.")
+    row_counts: pl.String = json_field("Rows by table.")
+
+
+class PublishedMovies(Movies):
+    """One row per film."""
+
+    likes: pl.Int32 = pa.Field(ge=0, le=INT32_MAX, description="Users who like it.")
+    has_vector: pl.Boolean = pa.Field(description="Whether it has a row in genome.")
+
+
+class Checks(Table):
+    """One row per check of this release and of the tables it was made from."""
+
+    check_name: pl.String = text_field("The check.")
+    asset: pl.String = text_field("What it is about, as schema/table.")
+    passed: pl.Boolean = pa.Field(description="How it came out.")
+    severity: pl.String = pa.Field(isin=["error", "warn"], description="A failed error blocks promotion.")
+    value: pl.Float64 = pa.Field(nullable=True, ge=-FINITE, le=FINITE, description="What was measured.")
+    threshold: pl.Float64 = pa.Field(nullable=True, ge=-FINITE, le=FINITE, description="What it was held against.")
+    description: pl.String = text_field("What it means, with the facts of this outcome.")
+
+    class Config:
+        """One result per check."""
+
+        unique: ClassVar = ["check_name", "asset"]

@@ -1,0 +1,191 @@
+"""Ratings in the raw schema: files of new ratings, each ingested once, and the ratings of a range of months.
+
+Belongs here: SQL between the Parquet files of `sources/` and raw.ratings, with the lists of files and rejected rows
+that belong to it. Every writer takes the connection of an open transaction. Does not belong here: what a good row is
+(`warehouse.ingest`), loading a whole source (`source`), anything derived from likes (`model_inputs`).
+"""
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from warehouse.home import Home
+from warehouse.ingest.import_manifest import SourceManifest
+from warehouse.queries import count_rows, one_row, records, utc_now
+from warehouse.sql import sql
+from warehouse.tables.held_source import require_source
+from warehouse.tables.versions import digest, set_table_version
+
+FIRST_MONTH = date(1995, 1, 1)
+LAST_MONTH = date(9999, 1, 1)
+
+
+def append_rejected(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
+    """Add the rejected rows of an import to raw.rejected_rows."""
+    con.execute(
+        "INSERT INTO raw.rejected_rows SELECT source, line, raw, reason FROM read_parquet($file)",
+        {"file": str(folder / "rejected_rows.parquet")},
+    )
+
+
+def set_list_versions(con: duckdb.DuckDBPyConnection) -> None:
+    """Record the versions of the lists of files and of rejected rows, which follow from their sizes."""
+    for table in ("source_files", "rating_files", "rejected_rows"):
+        count = count_rows(con, f"raw.{table}")
+        set_table_version(con, f"raw.{table}", digest(table, count), count)
+
+
+def fingerprint_months(con: duckdb.DuckDBPyConnection, first: date, after: date) -> None:
+    """Renew raw.rating_months for a range and the version of raw.ratings that follows from all months."""
+    con.execute(
+        "DELETE FROM raw.rating_months WHERE month >= $first AND month < $after", {"first": first, "after": after}
+    )
+    con.execute(
+        f"INSERT INTO raw.rating_months {sql('month_fingerprints')} ORDER BY month", {"first": first, "after": after}
+    )
+    months = con.execute("SELECT month, fingerprint, ratings FROM raw.rating_months ORDER BY month").fetchall()
+    fingerprint = fingerprint_of_months((month, mark) for month, mark, _ in months)
+    set_table_version(con, "raw.ratings", fingerprint, sum(count for _, _, count in months))
+
+
+def fingerprint_of_months(months: Iterable[tuple[date, str]]) -> str:
+    """Fingerprint of all ratings, from those of their months in ascending order."""
+    return digest("ratings", [(str(month), mark) for month, mark in months])[:16]
+
+
+def load_months(con: duckdb.DuckDBPyConnection, home: Home, first: date, after: date) -> int:
+    """Make the ratings of a range of months anew from everything that came in; other months are not touched.
+
+    Parameters
+    ----------
+    con : duckdb.DuckDBPyConnection
+        Inside a transaction.
+    home : Home
+    first, after : date
+        First day of the first month, and of the first month past the range.
+
+    Returns
+    -------
+    int
+        Ratings in the range now.
+    """
+    source = require_source(con)
+    base = str(home.source_folder(source["fingerprint"]) / "ratings.parquet")
+    files = [
+        str(home.source_folder(row[0]) / "ratings.parquet")
+        for row in con.execute("SELECT fingerprint FROM raw.rating_files ORDER BY fingerprint").fetchall()
+    ]
+    span = {"first": first, "after": after}
+    con.execute("DELETE FROM raw.ratings WHERE rated_at >= $first AND rated_at < $after", span)
+    if files:
+        query = sql("ratings_of_range")
+        con.execute(f"INSERT INTO raw.ratings {query}", {**span, "base": base, "files": files})
+    else:
+        con.execute(
+            "INSERT INTO raw.ratings SELECT user_id, movie_id, rating, rated_at FROM read_parquet($base) "
+            "WHERE rated_at >= $first AND rated_at < $after",
+            {**span, "base": base},
+        )
+    fingerprint_months(con, first, after)
+    return int(one_row(con, "SELECT count(*) FROM raw.ratings WHERE rated_at >= $first AND rated_at < $after", span)[0])
+
+
+def input_files(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
+    """Files that the raw tables hold: those of the source, then files of ratings in the order they were ingested.
+
+    Returns
+    -------
+    list of dict
+        ``name``, ``bytes``, ``sha256``, ``data_rows``, ``accepted``, ``rejected``.
+    """
+    chosen = "name, bytes, sha256, data_rows, accepted, rejected"
+    source = records(con.execute(f"SELECT {chosen} FROM raw.source_files ORDER BY name"))
+    return source + records(con.execute(f"SELECT {chosen} FROM raw.rating_files ORDER BY ingested_at, name"))
+
+
+def is_ingested(con: duckdb.DuckDBPyConnection, fingerprint: str) -> bool:
+    """Whether a file of ratings with this content was ingested before."""
+    return bool(con.execute("SELECT 1 FROM raw.rating_files WHERE fingerprint = ?", [fingerprint]).fetchall())
+
+
+def add_rating_file(con: duckdb.DuckDBPyConnection, home: Home, manifest: SourceManifest) -> list[date]:
+    """Ingest an imported file of ratings, once: its rows, its rejected rows and the fact that it is in.
+
+    Parameters
+    ----------
+    con : duckdb.DuckDBPyConnection
+        Inside a transaction.
+    home : Home
+    manifest : SourceManifest
+        Of the imported file.
+
+    Returns
+    -------
+    list of date
+        First days of the months that changed: those the new ratings fall in and those of older ratings they replace.
+        Empty if a file with this content is in already.
+    """
+    if is_ingested(con, manifest.fingerprint):
+        return []
+    folder = home.source_folder(manifest.fingerprint)
+    file = str(folder / "ratings.parquet")
+    months = con.execute(
+        """
+        SELECT DISTINCT CAST(date_trunc('month', rated_at) AS DATE) AS month FROM (
+            SELECT rated_at FROM read_parquet($file)
+            UNION ALL
+            SELECT old.rated_at FROM raw.ratings AS old SEMI JOIN read_parquet($file) AS new USING (user_id, movie_id)
+        ) ORDER BY month
+        """,
+        {"file": file},
+    ).fetchall()
+    (item,) = manifest.files
+    con.execute(
+        "INSERT INTO raw.rating_files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            manifest.fingerprint,
+            item.name,
+            item.sha256,
+            item.bytes,
+            item.data_rows,
+            item.accepted,
+            item.rejected,
+            utc_now(),
+        ],
+    )
+    append_rejected(con, folder)
+    changed = [row[0] for row in months]
+    before = _fingerprints(con)
+    for first, after in _spans(changed):
+        load_months(con, home, first, after)
+    set_list_versions(con)
+    now = _fingerprints(con)
+    return [month for month in changed if before.get(month) != now.get(month)]
+
+
+def _fingerprints(con: duckdb.DuckDBPyConnection) -> dict[date, str]:
+    return dict(con.execute("SELECT month, fingerprint FROM raw.rating_months").fetchall())
+
+
+def rated_months(con: duckdb.DuckDBPyConnection) -> list[date]:
+    """First days of the months that have ratings, ascending."""
+    return [row[0] for row in con.execute("SELECT month FROM raw.rating_months ORDER BY month").fetchall()]
+
+
+def next_month(month: date) -> date:
+    """First day of the month after the one that starts on `month`."""
+    return date(month.year + month.month // 12, month.month % 12 + 1, 1)
+
+
+def _spans(months: Iterable[date]) -> list[tuple[date, date]]:
+    """Join adjacent months to half-open ranges of first days."""
+    spans: list[tuple[date, date]] = []
+    for month in sorted(months):
+        if spans and spans[-1][1] == month:
+            spans[-1] = (spans[-1][0], next_month(month))
+        else:
+            spans.append((month, next_month(month)))
+    return spans
