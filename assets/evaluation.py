@@ -6,17 +6,15 @@ import dagster as dg
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata
 from assets.interval_plot import interval_plot
-from recommender.evaluation.evaluate import CURRENT, HEADLINE, Measurement, evaluate, value_of
+from recommender.evaluation.evaluate import CURRENT, Measurement, value_of
+from recommender.evaluation.metrics import HEADLINE
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.tables.evaluation import (
-    NIGHTLY,
     TABLE,
     evaluation_version,
-    least_stars,
+    nightly_evaluation,
     read_evaluation,
-    read_films,
-    read_ratings,
     write_evaluation,
 )
 from warehouse.tables.versions import table_version
@@ -45,9 +43,7 @@ def model_evaluation(
     version = evaluation_version(warehouse.con, parameters)
     changed = table_version(warehouse.con, TABLE) != version
     if changed:
-        ratings = read_ratings(warehouse.con, least_stars(parameters), most=NIGHTLY)
-        films = read_films(warehouse.con)
-        found = evaluate(ratings, films, parameters)
+        found = nightly_evaluation(warehouse.con, parameters)
         with warehouse.transaction() as con:
             write_evaluation(con, found, parameters)
     measurements = read_evaluation(warehouse.con)

@@ -14,7 +14,8 @@ from typing import Any
 import duckdb
 import jinja2
 
-from recommender.evaluation.evaluate import ACCURACY, CURRENT, HEADLINE, Measurement
+from recommender.evaluation.evaluate import CURRENT, Measurement
+from recommender.evaluation.metrics import ACCURACY, HEADLINE
 from warehouse.releases.reader import example_pairs
 from warehouse.tables.check_results import CheckResult
 from warehouse.tables.evaluation import read_evaluation

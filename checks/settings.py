@@ -82,6 +82,15 @@ class CheckSettings(BaseModel):
     popular_share_error: float = Field(
         default=0.97, ge=0, le=1, description="Share of all list places that the most liked films take: block."
     )
+    most_frequent_film_warn: float = Field(
+        default=0.85, ge=0, le=1, description="Share of the lists that the most frequent film is in: warn beyond."
+    )
+    frequent_films_share_warn: float = Field(
+        default=0.55, ge=0, le=1, description="Share of all places that the ten most frequent films take: warn beyond."
+    )
+    signup_films_unrecommended_warn: float = Field(
+        default=0.75, ge=0, le=1, description="Share of the sign-up films that no pair is recommended: warn beyond."
+    )
     overlap_warn: float = Field(
         default=0.5, ge=0, le=1, description="Mean overlap of a pair's films with the live release: warn below."
     )
@@ -93,10 +102,10 @@ class CheckSettings(BaseModel):
     )
     drift_error: float = Field(default=0.5, ge=0, description="The same, if the source is the live one: block beyond.")
     evaluation_margin: float = Field(
-        default=0.05,  # as much as chance moves it where few users are held out
+        default=0.05,
         ge=0,
         le=1,
-        description="How far NDCG@10 may fall below the live release: block beyond.",
+        description="How far NDCG@10 may fall below what is live, both asked the same cases: block beyond.",
     )
 
 

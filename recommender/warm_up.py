@@ -16,7 +16,7 @@ from recommender.ann.pairs import recommend_pairs_by_index
 from recommender.data.catalogue import Catalogue, make_catalogue
 from recommender.data.likes import Likes, likes_from_pairs
 from recommender.data.model_data import Neighbourhood, make_neighbourhood
-from recommender.evaluation.baselines import item_item
+from recommender.evaluation.baselines import BASELINES
 from recommender.lists import recommend_list
 from recommender.neighbours.exact import joined, recommend_pairs, recommend_some
 from recommender.parameters import make_parameters
@@ -28,7 +28,8 @@ def warm_up() -> None:
     joined(recommend_pairs(neighbourhood))
     pairs = np.array([[0, 1], [0, 2]], dtype=np.int32)
     recommend_some(neighbourhood, pairs, 3)
-    item_item(neighbourhood.likes, neighbourhood.catalogue, pairs, 3)
+    for baseline in BASELINES.values():
+        baseline(neighbourhood.likes, neighbourhood.catalogue, pairs, 3)
     recommend_list(neighbourhood, neighbourhood.signup_movies()[:2])
     with tempfile.TemporaryDirectory() as folder:
         build_index(Path(folder) / "users.ann", neighbourhood)

@@ -317,7 +317,10 @@ def test_there_is_no_check_for_show(shared_home: Home, tmp_path: Path) -> None:
     assert unnamed == {
         "catalogue_coverage",
         "popular_share",
+        "most_frequent_film",
+        "frequent_films_share",
+        "signup_films_unrecommended",
         "pairs_changed",
-        "ahead_of_most_popular",
+        "ahead_of_baselines",
         "no_fall_against_live",
     }

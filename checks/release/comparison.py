@@ -1,9 +1,9 @@
 """The staged release beside the live one: what changes for users, and whether the data have drifted.
 
-Belongs here: overlaps of the pairs' lists, population stability indexes (PSI), and the evaluations side by side. A
-change that was asked for, by another source or other parameters, is reported and at most warned of; one that nobody
-asked for can block. Does not belong here: what is wrong with a release in itself (`checks.release.suite`,
-`checks.release.lists`).
+Belongs here: overlaps of the pairs' lists and population stability indexes (PSI). A change that was asked for, by
+another source or other parameters, is reported and at most warned of; one that nobody asked for can block. Does not
+belong here: what is wrong with a release in itself (`checks.release.suite`, `checks.release.lists`), or how well it
+recommends (`checks.release.quality`).
 
 Rank-biased overlap after Webber, Moffat and Zobel (2010), persistence 0.9, cut at the longer list and scaled so that
 equal lists have 1. It is a sum over the films in both lists: one that both have seen by depth m counts from m on.
@@ -11,15 +11,11 @@ equal lists have 1. It is a sum over the films in both lists: one that both have
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from checks.release.quality import evaluation_checks
 from checks.release.staged import LIVE, Staged
 from warehouse.queries import one_row
-from warehouse.releases.reader import open_release
 from warehouse.tables.check_results import CheckResult
-from warehouse.tables.evaluation import read_evaluation
 
 PERSISTENCE = 0.9
 TINY = 1e-4
@@ -169,15 +165,3 @@ def _drift(staged: Staged, name: str, meaning: str, query: str) -> CheckResult:
         details={"now": {str(key): value for key, value in sorted(now.items())},
                  "live": {str(key): value for key, value in sorted(before.items())}},
     )  # fmt: skip
-
-
-def quality(staged: Staged) -> list[CheckResult]:
-    """The release's evaluation against the most popular films and the live release (`checks.release.quality`)."""
-    live = None
-    if staged.live is not None:
-        with open_release(staged.home, staged.live["release"]) as con:
-            live = read_evaluation(con)
-    results = evaluation_checks(read_evaluation(staged.con), live, staged.settings.evaluation_margin)
-    if staged.same_source:
-        return results
-    return [replace(result, severity="warn") for result in results]

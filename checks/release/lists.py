@@ -1,7 +1,8 @@
-"""Checks of the recommended lists of a staged release: full, varied, and the same when computed another way.
+"""Checks of the recommended lists of a staged release: full, and the same when computed another way.
 
-Belongs here: what can be said of one release alone and needs a number or its serving pack. Does not belong here: rules
-every row meets (`checks.release.suite`) or the difference to the live release (`checks.release.comparison`).
+Belongs here: what can be said of one release alone and needs its serving pack. Does not belong here: rules every row
+meets (`checks.release.suite`), how varied lists are (`checks.release.variety`) or the difference to the live release
+(`checks.release.comparison`).
 """
 
 import random
@@ -10,7 +11,6 @@ import numpy as np
 
 from checks.release.staged import Staged
 from recommender.lists import ProfileError, recommend_list
-from warehouse.queries import one_row
 from warehouse.releases.pack import PackError
 from warehouse.tables.check_results import CheckResult
 
@@ -50,42 +50,6 @@ def full_lists(staged: Staged) -> CheckResult:
         f"{len(short):,} pairs have fewer than {wanted} films{reason}",
         error=0,
         details={"short_lists": len(short), "looked_into": asked, "unexplained": unexplained},
-    )
-
-
-def catalogue_coverage(staged: Staged) -> CheckResult:
-    """Recommendations reach more than a handful of the films people like."""
-    recommended, liked = one_row(
-        staged.con,
-        "SELECT (SELECT count(DISTINCT movie_id) FROM pair_recommendations), count(*) FROM movies WHERE likes > 0",
-    )
-    return staged.judge(
-        "catalogue_coverage",
-        recommended / liked if liked else 0.0,
-        f"{recommended:,} of {liked:,} liked films are recommended to some pair",
-        warn=staged.settings.coverage_warn,
-        error=staged.settings.coverage_error,
-        want="at least",
-    )
-
-
-def popular_share(staged: Staged) -> CheckResult:
-    """Lists are more than the most liked films over and over."""
-    places, popular = one_row(
-        staged.con,
-        """
-        SELECT count(*), count(top.movie_id) FROM pair_recommendations p LEFT JOIN (
-            SELECT movie_id FROM movies ORDER BY likes DESC, movie_id LIMIT ?
-        ) AS top USING (movie_id)
-        """,
-        [staged.parameters.per_pair],
-    )
-    return staged.judge(
-        "popular_share",
-        popular / places if places else 1.0,
-        f"{popular:,} of {places:,} places in the lists go to the {staged.parameters.per_pair} most liked films",
-        warn=staged.settings.popular_share_warn,
-        error=staged.settings.popular_share_error,
     )
 
 
@@ -152,5 +116,5 @@ def _overlap(found: Films, expected: Films) -> float:
     return sum(film in films for film, _ in expected) / max(len(expected), 1)
 
 
-LIST_CHECKS = (full_lists, catalogue_coverage, popular_share, recomputed_pairs)
+LIST_CHECKS = (full_lists, recomputed_pairs)
 """In the order they run."""

@@ -1,126 +1,267 @@
-"""What `marquee evaluate` does: measures parameters on a home's ratings, or searches for better ones.
+"""What `marquee evaluate` does: measures parameters beside others and baselines, or searches for better ones.
 
-Belongs here: reading what is needed under the writer's lock, the report's fields, and the printed tables. Does not
-belong here: the measuring (`recommender.evaluation.evaluate`) and the search (`recommender.evaluation.sweep`).
+Belongs here: which parameters and which data are meant, the report's fields, and the printed tables. Does not belong
+here: the measuring (`recommender.evaluation.evaluate`) and the search (`recommender.evaluation.sweep`).
 """
 
+import json
+import math
+import tempfile
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from recommender.data.catalogue import Catalogue
 from recommender.errors import MarqueeError
-from recommender.evaluation.evaluate import ACCURACY, CURRENT, HEADLINE, Measurement, evaluate
+from recommender.evaluation.evaluate import CURRENT, Measurement, evaluate, methods_of
+from recommender.evaluation.metrics import ACCURACY, HEADLINE
 from recommender.evaluation.splits import Ratings
-from recommender.evaluation.sweep import SAME, Trial, best_trial, sweep
-from recommender.parameters import ModelParameters, make_parameters
+from recommender.evaluation.sweep import SAME, Grid, Trial, best_trial, sweep, with_settings
+from recommender.parameters import PRESETS, ModelParameters, ParameterError, make_parameters
 from warehouse.database import open_warehouse
 from warehouse.home import Home
+from warehouse.ingest.importer import import_source
+from warehouse.releases.reader import open_release
+from warehouse.releases.registry import live_release
+from warehouse.schemas.row_rules import row_rules
+from warehouse.sources.resolve import resolve_source
 from warehouse.tables.evaluation import least_stars, read_films, read_ratings
+from warehouse.tables.source import load_source
 
 CRITERION = (
-    f"highest NDCG@10 on validation users; among settings within {SAME} of it the highest hit rate@3, "
-    "then the fewest neighbours"
+    f"highest NDCG@10 on validation users, on the mean of the sources; among settings within {SAME} of it the highest "
+    "hit rate@3, then the fewest neighbours"
 )
 
-SHORT = {
-    "hit_rate@3": "hit@3",
-    "hit_rate@10": "hit@10",
-    "precision@10": "prec@10",
-    "novelty@10": "novelty",
-    "coverage@10": "coverage",
-    "gini@10": "gini",
-}
+Data = tuple[Ratings, Catalogue]
+
+HOME = "home"
+"""Name of the home's own ratings in reports."""
 
 
-def evaluate_home(
-    home: Home, parameters: ModelParameters, *, search: bool, notify: Callable[[str], None]
+def live_parameters(home: Home) -> ModelParameters:
+    """Parameters of the live release; NoReleaseError if nothing is live."""
+    with open_release(home) as con:
+        row = con.execute("SELECT parameters FROM release").fetchone()
+    assert row is not None
+    return ModelParameters(**json.loads(row[0]))
+
+
+def parameters_in_question(home: Home, preset: str | None, settings: Sequence[str]) -> tuple[ModelParameters, str]:
+    """What `current` stands for: what was asked for, else what is live, else the defaults; and which of these it is."""
+    if preset is None and not settings and live_release(home):
+        return live_parameters(home), "the live release's parameters"
+    name = preset or "default"
+    asked = " ".join([f"preset {name}" if preset or not settings else "the defaults", *settings])
+    return make_parameters(name, settings), asked if preset or settings else "the defaults"
+
+
+def other_parameters(home: Home, text: str, current: ModelParameters) -> ModelParameters:
+    """Read `--against`: ``live``, a preset, or ``key=value,...``, changes to the current parameters."""
+    if text == "live":
+        return live_parameters(home)
+    if text in PRESETS:
+        return make_parameters(text)
+    if "=" not in text:
+        raise ParameterError(f"--against {text}: write live, {', '.join(PRESETS)}, or key=value,key=value")
+    settings = {}
+    for part in text.split(","):
+        key, _, value = part.partition("=")
+        settings[key.strip()] = _value(key.strip(), value)
+    return with_settings(current, settings)
+
+
+def grid_of(texts: Iterable[str]) -> Grid:
+    """Read `--grid key=value,value`."""
+    grid: dict[str, list[Any]] = {}
+    for text in texts:
+        key, equals, values = text.partition("=")
+        if not equals:
+            raise ParameterError(f"--grid {text}: write key=value,value")
+        grid[key.strip()] = [_value(key.strip(), value) for value in values.split(",")]
+    return grid
+
+
+def _value(key: str, text: str) -> Any:
+    """One value of a parameter, checked and of its type."""
+    room = [] if key == "max_neighbours" else ["max_neighbours=10000"]
+    return getattr(make_parameters(settings=[*room, f"{key}={text.strip()}"]), key)
+
+
+def evaluate_sources(
+    home: Home,
+    parameters: ModelParameters,
+    *,
+    sources: Sequence[str],
+    against: Mapping[str, ModelParameters],
+    search: bool,
+    grid: Grid | None,
+    notify: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Measure parameters on the ratings a home holds, with what was ingested since the last run.
+    """Measure parameters on the ratings a home holds, or on other data sets; changes nothing.
 
     Parameters
     ----------
     home : Home
     parameters : ModelParameters
         What is measured; with `search`, the point from which the sweep starts.
+    sources : sequence of str
+        Data sets as `--source` names them; none: the home's ratings, with what was ingested since the last run.
+    against : mapping
+        Other parameters by name, asked the same cases.
     search : bool
         Look for better parameters on validation users first, and measure those.
+    grid : mapping or None
+        What the search tries; None: the built-in grid.
     notify : callable
         Receives a line per step.
 
     Returns
     -------
     dict
-        ``parameters`` (those measured), ``measurements``, ``seconds``; with `search` also ``trials``, ``chosen``
-        and ``criterion``.
+        ``parameters`` (those measured), ``measurements`` (of several sources the means of theirs), ``sources``
+        (measurements by source), ``seconds``; with `search` also ``trials``, ``chosen`` and ``criterion``.
     """
     started = time.perf_counter()
     report: dict[str, Any] = {}
-    ratings, films = _read(home, parameters, notify)
+    stars = least_stars(parameters, *against.values())
+    data = {name: _read_source(name, home, parameters, stars, notify) for name in sources}
+    data = data or {HOME: _read_home(home, stars, notify)}
     if search:
-        trials = sweep(ratings, films, parameters, notify=lambda trial: notify(trial_line(trial)))
+        trials = sweep(data, parameters, grid=grid, notify=lambda trial: notify(trial_line(trial)))
         best = best_trial(trials)
-        parameters = make_parameters(settings={**parameters.model_dump(), **best.settings})
+        parameters = with_settings(parameters, best.settings or {})
         report |= {"trials": [asdict(trial) for trial in trials], "chosen": best.settings, "criterion": CRITERION}
-    found = evaluate(ratings, films, parameters)
-    if not found:
-        raise MarqueeError("no user can be held out: each needs two liked sign-up films and a third liked film")
+    found = {}
+    for name, (ratings, films) in data.items():
+        notify(f"asking about users of {name}")
+        found[name] = evaluate(ratings, films, parameters, methods=methods_of(parameters, against))
+        if not found[name]:
+            raise MarqueeError(
+                f"{name}: no user can be held out; each needs two liked sign-up films and a third liked film"
+            )
     return report | {
         "parameters": parameters.model_dump(),
-        "measurements": [asdict(measurement) for measurement in found],
+        "measurements": [asdict(row) for row in mean_over_sources(list(found.values()))],
+        "sources": {name: [asdict(row) for row in rows] for name, rows in found.items()},
         "seconds": round(time.perf_counter() - started, 3),
     }
 
 
-def _read(home: Home, parameters: ModelParameters, notify: Callable[[str], None]) -> tuple[Ratings, Catalogue]:
+def _read_home(home: Home, stars: float, notify: Callable[[str], None]) -> Data:
     """Ratings and films, read quickly under the writer's lock, which is then free again."""
     with open_warehouse(home, "evaluate (reading)", notify=notify) as warehouse:
-        return read_ratings(warehouse.con, least_stars(parameters)), read_films(warehouse.con)
+        return read_ratings(warehouse.con, stars), read_films(warehouse.con)
+
+
+def _read_source(
+    source: str, home: Home, parameters: ModelParameters, stars: float, notify: Callable[[str], None]
+) -> Data:
+    """Load a data set into a home of its own that is gone afterwards; downloads are kept in the one given."""
+    local = resolve_source(source, home.sources)
+    with tempfile.TemporaryDirectory(prefix="marquee-evaluate-") as folder:
+        other = Home.find(Path(folder))
+        manifest = import_source(local, other.sources, row_rules())
+        with open_warehouse(other, "evaluate (loading)", notify=notify) as warehouse:
+            with warehouse.transaction() as con:
+                load_source(con, other, manifest, parameters.genome_source)
+            return read_ratings(warehouse.con, stars), read_films(warehouse.con)
+
+
+def mean_over_sources(found: Sequence[list[Measurement]]) -> list[Measurement]:
+    """Mean of the same measurements on several data sets, each counting the same.
+
+    The data sets are independent: half-widths of the interval of the mean add up as squares.
+    """
+    if len(found) == 1:
+        return found[0]
+    by_key = [{(row.split, row.slice, row.method, row.metric): row for row in rows} for rows in found]
+    means = []
+    for key in by_key[0]:
+        rows = [rows[key] for rows in by_key if key in rows]
+        if len(rows) < len(found):
+            continue
+        value, low, high = _mean([(row.value, row.ci_low, row.ci_high) for row in rows])
+        ahead = _mean([(row.ahead, row.ahead_low, row.ahead_high) for row in rows])
+        one = replace(rows[0], ci_low=low, ci_high=high, cases=sum(row.cases for row in rows))
+        assert value is not None
+        means.append(replace(one, value=value, ahead=ahead[0], ahead_low=ahead[1], ahead_high=ahead[2]))
+    return means
+
+
+def _mean(
+    intervals: Sequence[tuple[float | None, float | None, float | None]],
+) -> tuple[float | None, float | None, float | None]:
+    values = [value for value, _, _ in intervals if value is not None]
+    if len(values) < len(intervals):
+        return None, None, None
+    mean, count = sum(values) / len(values), len(values)
+    below = [value - low for value, low, _ in intervals if value is not None and low is not None]
+    above = [high - value for value, _, high in intervals if value is not None and high is not None]
+    if len(below) < count:
+        return mean, None, None
+    return mean, mean - math.hypot(*below) / count, mean + math.hypot(*above) / count
 
 
 def trial_line(trial: Trial) -> str:
-    """One trial of a sweep in one line."""
+    """One trial of a sweep in one line: means, and the paired difference to the start."""
+    films = " + ".join(f"{scores['films']:.0f}" for scores in trial.by_source.values())
     return (
-        f"{trial.method:<58} hit@3 {trial.scores['hit_rate@3']:.4f}  ndcg@10 {trial.scores['ndcg@10']:.4f} "
-        f"({trial.low['ndcg@10']:.3f} to {trial.high['ndcg@10']:.3f})  {trial.films:>5} films"
+        f"{trial.method:<58} hit@3 {trial.scores['hit_rate@3']:.4f}  ndcg@10 {trial.scores['ndcg@10']:.4f}, to start "
+        f"{trial.ahead['ndcg@10']:+.4f} ({trial.ahead_low['ndcg@10']:+.4f} to {trial.ahead_high['ndcg@10']:+.4f})  "
+        f"{films} films"
     )
 
 
-def printed(report: dict[str, Any]) -> str:
-    """The report as text: a table per way of holding out, slices, and how far ahead of each baseline it is."""
-    lines = []
+def printed(report: Mapping[str, Any], asked: str) -> str:
+    """The report as text.
+
+    Parameters
+    ----------
+    report : mapping
+        Of `evaluate_sources`.
+    asked : str
+        Which parameters `current` stands for.
+    """
+    defaults = make_parameters().model_dump()
+    changed = " ".join(f"{key}={value}" for key, value in report["parameters"].items() if value != defaults[key])
+    lines = [f"{CURRENT}: {asked}; {f'other than the defaults: {changed}' if changed else 'all as the defaults'}", ""]
     if "chosen" in report:
-        chosen = " ".join(f"{key}={value}" for key, value in report["chosen"].items())
+        chosen = " ".join(f"{key}={value}" for key, value in report["chosen"].items()) or "the start"
         lines += [f"chosen: {chosen}", f"because: {report['criterion']}", ""]
-    found = [Measurement(**values) for values in report["measurements"]]
-    for split in dict.fromkeys(row.split for row in found):
-        rows = [row for row in found if row.split == split]
-        lines += [*_split_lines(split, rows), ""]
+    tables = dict(report["sources"])
+    if len(tables) > 1:
+        tables["mean of the sources"] = report["measurements"]
+    for source, rows in tables.items():
+        found = [Measurement(**values) for values in rows]
+        for split in dict.fromkeys(row.split for row in found):
+            title = split if source == HOME else f"{source}: {split}"
+            lines += [*_split_lines(title, [row for row in found if row.split == split]), ""]
     return "\n".join([*lines, f"{report['seconds']:.1f} s"])
 
 
-def _split_lines(split: str, rows: list[Measurement]) -> list[str]:
+def _split_lines(title: str, rows: list[Measurement]) -> list[str]:
     everything = [row for row in rows if row.slice == "all"]
     metrics = list(dict.fromkeys(row.metric for row in everything))
-    lines = [f"{split}, {everything[0].cases:,} pairs", _columns("", (SHORT.get(name, name) for name in metrics))]
+    lines = [f"{title}, {everything[0].cases:,} pairs", _columns("", metrics)]
     for method in dict.fromkeys(row.method for row in rows):
         values = {row.metric: row.value for row in everything if row.method == method}
-        lines.append(_columns(method, (f"{values[metric]:.3f}" for metric in metrics)))
+        lines.append(_columns(method, (f"{values[metric]:.4f}" for metric in metrics)))
     for name in ("popular", "rare"):
         some = [row for row in rows if row.slice == name]
         for method in dict.fromkeys(row.method for row in some):
             values = {row.metric: row.value for row in some if row.method == method}
-            lines.append(_columns(f"{method}, {name}", (f"{values[metric]:.3f}" for metric in ACCURACY)))
+            lines.append(_columns(f"{method}, {name}", (f"{values[metric]:.4f}" for metric in ACCURACY)))
     lines.append(f"{CURRENT} ahead of (95% interval over users):")
     for row in everything:
         if row.ahead is not None and row.metric in HEADLINE:
             lines.append(
-                f"  {row.method:<16} {SHORT.get(row.metric, row.metric):<8} {row.ahead:+.3f} "
-                f"({row.ahead_low:+.3f} to {row.ahead_high:+.3f})"
+                f"  {row.method:<30} {row.metric:<12} {row.ahead:+.4f} ({row.ahead_low:+.4f} to {row.ahead_high:+.4f})"
             )
     return lines
 
 
 def _columns(name: str, values: Iterable[str]) -> str:
-    return f"  {name:<24}" + "".join(f"{value:>11}" for value in values)
+    return f"  {name:<30}" + "".join(f"{value:>13}" for value in values)

@@ -129,18 +129,44 @@ def ingest(
 @commands.command()
 def evaluate(
     context: typer.Context,
-    preset: Preset = "default",
+    preset: Annotated[
+        str | None, typer.Option(help="Named parameter values: default or book. Default: what is live.")
+    ] = None,
     settings: Settings = [],  # noqa: B006
+    source: Annotated[
+        list[str], typer.Option(help="A data set, as of `run`; may be repeated. Default: the home's ratings.")
+    ] = [],  # noqa: B006
+    against: Annotated[
+        list[str],
+        typer.Option(
+            metavar="live|default|book|KEY=VALUE,...",
+            help="Other parameters, asked the same pairs; may be repeated. KEY=VALUE changes the ones in question.",
+        ),
+    ] = [],  # noqa: B006
     search: Annotated[
         bool, typer.Option("--sweep", help="First look for better parameters on validation users; takes minutes.")
     ] = False,
+    grid: Annotated[
+        list[str],
+        typer.Option(metavar="KEY=VALUE,...", help="Values the sweep tries, in every combination; may be repeated."),
+    ] = [],  # noqa: B006
     as_json: JsonFlag = False,
 ) -> None:
-    """Measure parameters on users the model has not seen, beside baselines; changes nothing."""
-    from orchestration.cli.evaluation_report import evaluate_home, printed
+    """Measure parameters on users the model has not seen, beside others and baselines; changes nothing."""
+    from orchestration.cli import evaluation_report as evaluation
 
-    report = evaluate_home(home_of(context), make_parameters(preset, settings), search=search, notify=say)
+    home = home_of(context)
+    current, asked = evaluation.parameters_in_question(home, preset, settings)
+    report = evaluation.evaluate_sources(
+        home,
+        current,
+        sources=source,
+        against={text: evaluation.other_parameters(home, text, current) for text in against},
+        search=search or bool(grid),
+        grid=evaluation.grid_of(grid) if grid else None,
+        notify=say,
+    )
     if as_json:
         print_json(report)
     else:
-        print(printed(report))
+        print(evaluation.printed(report, asked))

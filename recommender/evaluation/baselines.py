@@ -1,8 +1,15 @@
-"""What any recommender must beat: the most popular films, and films often liked together with the two.
+"""What any recommender must beat: simple methods that answer the same cases from the same likes.
 
-Belongs here: simple methods that answer the same cases from the same likes. Does not belong here: the model itself.
-Both return films as catalogue positions, best first, ties by smaller position (more likes, then smaller movie_id).
+Belongs here: the methods and their own settings, and `BASELINES`, the one place that names them. Does not belong here:
+the model itself. All return films as catalogue positions, best first, ties by smaller position (more likes, then
+smaller movie_id).
+
+Item-item, its weighted form and RP3beta are one formula with three weightings of the users. Users weigh whole numbers,
+so that sums are exact and fractions are compared by their products: films that are tied on paper are tied here.
 """
+
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,25 +20,24 @@ from recommender.data.likes import Likes
 from recommender.kernels.jit import kernel
 from recommender.kernels.threads import run_parallel
 
-COUNTERS = 75_000_000
-"""Counters held at a time, 300 MB: those of 1,290 films of 58,000."""
+COUNTERS = 37_500_000
+"""Sums held at a time, 300 MB: those of 645 films of 58,000."""
+
+HEAVIEST = 2**26
+"""What all who like a film weigh together at most: a sum of two products of such numbers is exact in float64."""
+
+EASE_FILMS = 2000
+"""Most liked films that EASE knows. Beyond them it recommends hardly anything, and its time grows with their cube."""
+
+Positions = NDArray[np.int32]
+"""Catalogue positions, shape (cases, count); -1 where a list is shorter."""
+
+Baseline = Callable[[Likes, Catalogue, NDArray[np.integer], int], Positions]
+"""Answers pairs of films, given as catalogue positions of shape (cases, 2), with so many films each."""
 
 
-def most_popular(catalogue: Catalogue, pairs: NDArray[np.integer], count: int) -> NDArray[np.int32]:
-    """Recommend the most liked films to everybody, the pair left out.
-
-    Parameters
-    ----------
-    catalogue : Catalogue
-    pairs : integer array, shape (cases, 2)
-        Catalogue positions.
-    count : int
-
-    Returns
-    -------
-    int32 array, shape (cases, count)
-        Catalogue positions, -1 where there are no more films anybody likes.
-    """
+def most_popular(likes: Likes, catalogue: Catalogue, pairs: NDArray[np.integer], count: int) -> Positions:
+    """Recommend the most liked films to everybody, the pair left out."""
     liked = np.flatnonzero(catalogue.like_counts[: count + 2] > 0)
     lists = np.full((len(pairs), count), -1, dtype=np.int32)
     for case, pair in enumerate(pairs):
@@ -41,27 +47,38 @@ def most_popular(catalogue: Catalogue, pairs: NDArray[np.integer], count: int) -
 
 
 def item_item(
-    likes: Likes, catalogue: Catalogue, pairs: NDArray[np.integer], count: int, threads: int | None = None
-) -> NDArray[np.int32]:
+    likes: Likes,
+    catalogue: Catalogue,
+    pairs: NDArray[np.integer],
+    count: int,
+    *,
+    exponent: float = 0.0,
+    by_fans: bool = False,
+    popularity_exponent: float = 0.0,
+    threads: int | None = None,
+) -> Positions:
     """Recommend by conditional probability: P(likes f | likes a) + P(likes f | likes b), from all users.
 
-    The item-based method of Deshpande & Karypis (2004), without damping of popular films.
+    The item-based method of Deshpande & Karypis (2004). With ``exponent=1, by_fans=True`` it is RP3beta (Paudel et al.
+    2017): a walk from film to user to film, over the film's popularity to the power of beta.
 
     Parameters
     ----------
-    likes : Likes
-    catalogue : Catalogue
-        Of these likes.
-    pairs : integer array, shape (cases, 2)
-        Catalogue positions; films nobody likes contribute nothing.
-    count : int
+    likes, catalogue, pairs, count
+        As of every `Baseline`. Films nobody likes contribute nothing.
+    exponent : float
+        A user weighs likes^-exponent; 0: all the same.
+    by_fans : bool
+        Divide by how many like a film of the pair, not by what they weigh.
+    popularity_exponent : float
+        Divide by the likes of the recommended film to this power.
     threads : int, optional
-
-    Returns
-    -------
-    int32 array, shape (cases, count)
-        Catalogue positions, -1 where no more films are liked together with one of the two.
     """
+    weights = np.maximum(np.diff(likes.indptr), 1) ** -exponent
+    totals = np.zeros(len(catalogue.movie_ids))
+    np.add.at(totals, likes.films, np.repeat(weights, np.diff(likes.indptr)))
+    whole = np.maximum(np.rint(weights * (HEAVIEST / max(totals.max(initial=0.0), 1.0))), 1).astype(np.int64)
+    damping = np.maximum(catalogue.like_counts, 1) ** -popularity_exponent
     lists = np.full((len(pairs), count), -1, dtype=np.int32)
     order = np.lexsort((pairs[:, 1], pairs[:, 0]))
     # Films somebody likes come first; the others are liked together with nothing.
@@ -73,32 +90,73 @@ def item_item(
         films = np.unique(pairs[cases])
         row_of_film = np.full(len(catalogue.movie_ids), -1, dtype=np.int64)
         row_of_film[films] = np.arange(len(films))
-        together = np.zeros((len(films), width), dtype=np.int32)
+        together = np.zeros((len(films), width), dtype=np.int64)
 
-        def count_one(row: int, films=films, together=together) -> None:  # type: ignore[no-untyped-def]
-            _count_together(likes.indptr, likes.films, fans.of(films[row]), together[row])
+        def add_one(row: int, films=films, together=together) -> None:  # type: ignore[no-untyped-def]
+            _add_together(likes.indptr, likes.films, fans.of(films[row]), whole, together[row])
 
-        run_parallel(count_one, range(len(films)), threads)
+        run_parallel(add_one, range(len(films)), threads)
 
         def answer(case: int, row_of_film=row_of_film, together=together) -> None:  # type: ignore[no-untyped-def]
             a, b = pairs[case]
-            _likeliest(together[row_of_film[a]], together[row_of_film[b]], a, b, lists[case])
+            with_a, with_b = together[row_of_film[a]], together[row_of_film[b]]
+            # A film is liked together with itself by everybody who likes it.
+            of_a, of_b = (catalogue.like_counts[a], catalogue.like_counts[b]) if by_fans else (with_a[a], with_b[b])
+            _best_together(with_a, with_b, max(of_a, 1), max(of_b, 1), a, b, damping, lists[case])
 
         run_parallel(answer, cases, threads)
     return lists
 
 
+def ease(
+    likes: Likes, catalogue: Catalogue, pairs: NDArray[np.integer], count: int, *, regularization: float = 300.0
+) -> Positions:
+    """Recommend by the linear item-item model in closed form, EASE (Steck 2019), among the `EASE_FILMS` most liked.
+
+    B = I - P diag(1 / diag P), where P is the inverse of the films' co-like counts plus `regularization` on the
+    diagonal; a pair's scores are the sum of the rows of its films.
+    """
+    films = min(EASE_FILMS, int((catalogue.like_counts > 0).sum()))
+    together = np.zeros((films, films), dtype=np.int64)
+    fans = make_fans(likes, len(catalogue.movie_ids))
+    ones = np.ones(len(likes.user_ids), dtype=np.int64)
+
+    def add_one(film: int) -> None:
+        _add_together(likes.indptr, likes.films, fans.of(film), ones, together[film])
+
+    run_parallel(add_one, range(films))
+    inverse = np.linalg.inv(together + regularization * np.eye(films))
+    similarities = np.round(-inverse / np.diag(inverse), 9)  # rounded: the last digits differ from machine to machine
+    lists = np.full((len(pairs), count), -1, dtype=np.int32)
+    for case, pair in enumerate(pairs):
+        known = pair[pair < films]
+        scores = similarities[known].sum(axis=0)
+        scores[known] = -np.inf
+        kept = min(count, films - len(known))
+        lists[case, :kept] = np.argsort(-scores, kind="stable")[:kept]
+    return lists
+
+
+BASELINES: Mapping[str, Baseline] = {
+    "most_popular": most_popular,
+    "item_item": item_item,
+    "item_item_weighted": partial(item_item, exponent=0.5),
+    "rp3beta": partial(item_item, exponent=1.0, by_fans=True, popularity_exponent=0.1),
+    "ease": ease,
+}
+"""Every baseline that an evaluation asks, by name; a new one is a new line here."""
+
+
 @kernel
-def _likeliest(with_a, with_b, a, b, best):  # type: ignore[no-untyped-def]
-    """Fill `best` with the films of one pair; `with_a` and `with_b` count who likes each film together with a and b."""
-    # A film is liked together with itself by everybody who likes it.
-    fans_of_a, fans_of_b = max(with_a[a], 1), max(with_b[b], 1)
+def _best_together(with_a, with_b, of_a, of_b, a, b, damping, best):  # type: ignore[no-untyped-def]
+    """Fill `best` with the films of one pair; `with_a` and `with_b` are what those weigh who like a film as well."""
     scores = np.zeros(len(best))
     filled = 0
     for film in range(len(with_a)):
         if film in (a, b):
             continue
-        score = with_a[film] / fans_of_a + with_b[film] / fans_of_b
+        both = with_a[film] * of_b + with_b[film] * of_a  # over of_a * of_b, which is the same for all films
+        score = both * damping[film]
         if score <= 0.0 or (filled == len(best) and score <= scores[filled - 1]):
             continue
         place = min(filled, len(best) - 1)
@@ -110,8 +168,10 @@ def _likeliest(with_a, with_b, a, b, best):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _count_together(indptr, films, users, together):  # type: ignore[no-untyped-def]
-    """Count how many of some users like each film."""
+def _add_together(indptr, films, users, weights, together):  # type: ignore[no-untyped-def]
+    """Add up, for each film, what those of some users weigh who like it; only the first films may be counted."""
     for user in users:
         for k in range(indptr[user], indptr[user + 1]):
-            together[films[k]] += 1
+            if films[k] >= len(together):
+                break
+            together[films[k]] += weights[user]

@@ -8,7 +8,7 @@ differences between methods have narrower intervals than the methods themselves.
 """
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,41 +18,43 @@ from recommender.data.catalogue import Catalogue, make_catalogue, positions_of, 
 from recommender.data.encoder import UserNorms, user_norms
 from recommender.data.likes import Likes, likes_from_pairs
 from recommender.data.model_data import Neighbourhood
-from recommender.evaluation.baselines import item_item, most_popular
-from recommender.evaluation.metrics import (
-    bootstrap_intervals,
-    gini,
-    hit_rate,
-    ndcg,
-    novelty,
-    precision,
-    recall,
-    times_recommended,
+from recommender.evaluation.baselines import BASELINES, Baseline
+from recommender.evaluation.metrics import ACCURACY, PLACES, VARIETY, Answers, bootstrap_means, interval
+from recommender.evaluation.splits import (
+    FOLDS,
+    LATER_NAME,
+    LIKED,
+    TEST_NAME,
+    Cases,
+    Ratings,
+    Split,
+    draw_cases,
+    later_split,
+    test_splits,
 )
-from recommender.evaluation.splits import LIKED, Cases, Ratings, Split, draw_cases, later_split, test_split
 from recommender.neighbours.exact import recommend_some
 from recommender.parameters import PRESETS, ModelParameters, make_parameters
-
-PLACES = 10
-"""Length of the lists that are measured."""
 
 SEED = 20_250_704
 """Decides folds, pairs and bootstrap draws: fixed, so that two evaluations differ only if the model or the data do."""
 
-CASES = 1500
-"""Pairs asked about per split."""
+PAIRS_PER_USER = 12
+"""Pairs each held-out user is asked about, where the cases allowed suffice for that."""
+
+CASES = 5000
+"""Pairs asked about per fold."""
+
+NIGHTLY_CASES = 1500
+"""The same in an evaluation that every retrain pays for, which has one fold."""
 
 DRAWS = 1000
 """Bootstrap draws."""
 
 CURRENT = "current"
-"""Name of the method that the parameters in force describe."""
+"""Name of the method that the parameters in question describe."""
 
-ACCURACY = ("hit_rate@3", "hit_rate@10", "precision@10", "recall@10", "ndcg@10")
-"""Measures with a value per case."""
-
-HEADLINE = ("hit_rate@3", "ndcg@10")
-"""Those that people look at first."""
+BOOK = "book"
+"""Name of the method that the preset of that name describes."""
 
 Lists = NDArray[np.int32]
 """movie_ids, best first, shape (cases, PLACES); -1 where a list is shorter."""
@@ -158,35 +160,73 @@ def by_model(parameters: ModelParameters) -> Method:
     return answer
 
 
-def by_popularity(training: Training, cases: Cases) -> Lists:
-    """Answer cases with the films most users seen like."""
-    _, catalogue = training.likes()
-    return _as_movies(catalogue, most_popular(catalogue, _positions(catalogue, cases.pairs), PLACES))
+def by_baseline(baseline: Baseline) -> Method:
+    """Answer cases with a baseline, from likes as `LIKED` has them."""
+
+    def answer(training: Training, cases: Cases) -> Lists:
+        likes, catalogue = training.likes()
+        lists = baseline(likes, catalogue, _positions(catalogue, cases.pairs), PLACES)
+        return np.where(lists >= 0, catalogue.movie_ids[np.maximum(lists, 0)], -1).astype(np.int32)
+
+    return answer
 
 
-def by_conditional_probability(training: Training, cases: Cases) -> Lists:
-    """Answer cases with the films most probable given each of the two."""
-    likes, catalogue = training.likes()
-    return _as_movies(catalogue, item_item(likes, catalogue, _positions(catalogue, cases.pairs), PLACES))
+def _positions(catalogue: Catalogue, movie_ids: NDArray[np.int32]) -> NDArray[np.int32]:
+    return positions_of(catalogue.movie_ids, movie_ids.ravel()).reshape(movie_ids.shape)
 
 
-def _positions(catalogue: Catalogue, pairs: NDArray[np.int32]) -> NDArray[np.int32]:
-    return positions_of(catalogue.movie_ids, pairs.ravel()).reshape(pairs.shape)
-
-
-def _as_movies(catalogue: Catalogue, lists: NDArray[np.int32]) -> Lists:
-    return np.where(lists >= 0, catalogue.movie_ids[np.maximum(lists, 0)], -1).astype(np.int32)
-
-
-def methods_of(parameters: ModelParameters) -> dict[str, Method]:
-    """Name the methods that every evaluation compares, the current parameters first."""
-    book = make_parameters(settings={**parameters.model_dump(), **PRESETS["book"]})
+def methods_of(parameters: ModelParameters, against: Mapping[str, ModelParameters] | None = None) -> dict[str, Method]:
+    """Name what an evaluation compares: the parameters in question first, then `against`, then baselines."""
+    book = make_parameters(settings={**parameters.model_dump(), **PRESETS[BOOK]})
     return {
         CURRENT: by_model(parameters),
-        "most_popular": by_popularity,
-        "item_item": by_conditional_probability,
-        "book": by_model(book),
+        **{name: by_model(other) for name, other in (against or {}).items()},
+        **{name: by_baseline(baseline) for name, baseline in BASELINES.items()},
+        BOOK: by_model(book),
     }
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The cases of one split, and what a method may see to answer them."""
+
+    training: Training
+    cases: Cases
+
+
+def questions(
+    ratings: Ratings,
+    catalogue: Catalogue,
+    parameters: ModelParameters,
+    splits: Iterable[Split],
+    *,
+    most: int = CASES,
+    most_per_user: int = PAIRS_PER_USER,
+    seed: int = SEED,
+) -> Iterator[Questions]:
+    """Draw the cases of splits, one split at a time; those without a case are left out.
+
+    Parameters
+    ----------
+    ratings : Ratings
+    catalogue : Catalogue
+        All films, with raw vectors.
+    parameters : ModelParameters
+        Its `top_movies` counts: pairs are drawn from the sign-up list that the users seen give rise to.
+    splits : iterable of Split
+    most : int
+        Cases at most, per split.
+    most_per_user : int
+    seed : int
+    """
+    for split in splits:
+        training = Training(ratings, split, catalogue)
+        _, films = training.likes()
+        suitable = films.movie_ids[(films.vector_rows >= 0) & (films.like_counts > 0)]
+        signup = suitable[: parameters.top_movies]
+        cases = draw_cases(ratings, split, signup, most=most, most_per_user=most_per_user, seed=seed)
+        if len(cases.pairs):
+            yield Questions(training, cases)
 
 
 def evaluate(
@@ -194,11 +234,13 @@ def evaluate(
     catalogue: Catalogue,
     parameters: ModelParameters,
     *,
+    methods: Mapping[str, Method] | None = None,
+    folds: int = FOLDS,
     most: int = CASES,
-    most_per_user: int = 12,
+    most_per_user: int = PAIRS_PER_USER,
     seed: int = SEED,
 ) -> list[Measurement]:
-    """Measure the parameters and the baselines, on held-out users and on users who came later.
+    """Measure parameters beside others and baselines, on held-out users and on users who came later.
 
     Parameters
     ----------
@@ -208,54 +250,43 @@ def evaluate(
         All films, with raw vectors.
     parameters : ModelParameters
         The exact engine is measured, whichever the parameters name.
+    methods : mapping, optional
+        What is compared; default: `methods_of` the parameters.
+    folds : int
+        Of held-out users; with all of them every user is asked about.
     most : int
-        Cases at most, per split.
+        Cases at most, per fold.
     most_per_user : int
     seed : int
 
     Returns
     -------
     list of Measurement
-        None for a split in which there is no case, for example because too few users are there.
+        None for a way of holding out in which there is no case, for example because too few users are there.
     """
+    methods = methods_of(parameters) if methods is None else methods
     found: list[Measurement] = []
-    for split in (test_split(ratings, seed), later_split(ratings)):
-        training = Training(ratings, split, catalogue)
-        cases = cases_of(ratings, split, training, parameters, most=most, most_per_user=most_per_user, seed=seed)
-        if len(cases.pairs):
-            found += measure(split.name, training, cases, methods_of(parameters), seed)
+    for name, splits in (
+        (TEST_NAME, test_splits(ratings, seed, folds)),
+        (LATER_NAME, [later_split(ratings)]),
+    ):
+        asked = questions(ratings, catalogue, parameters, splits, most=most, most_per_user=most_per_user, seed=seed)
+        found += measure(name, asked, methods, seed)
     return found
 
 
-def cases_of(
-    ratings: Ratings,
-    split: Split,
-    training: Training,
-    parameters: ModelParameters,
-    *,
-    most: int,
-    most_per_user: int,
-    seed: int,
-) -> Cases:
-    """Draw cases from the sign-up list that the users seen give rise to."""
-    _, films = training.likes()
-    suitable = films.movie_ids[(films.vector_rows >= 0) & (films.like_counts > 0)]
-    signup = suitable[: parameters.top_movies]
-    return draw_cases(ratings, split, signup, most=most, most_per_user=most_per_user, seed=seed)
-
-
 def measure(
-    split: str, training: Training, cases: Cases, methods: dict[str, Method], seed: int = SEED
+    split: str, asked: Iterable[Questions], methods: Mapping[str, Method], seed: int = SEED
 ) -> list[Measurement]:
     """Ask every method, and measure what it answers; the first one is what the others are compared with.
 
     Parameters
     ----------
     split : str
-    training : Training
-    cases : Cases
-        At least one.
-    methods : dict
+        Name of this way of holding out users.
+    asked : iterable of Questions
+        One fold after the other; values are means over all cases of all folds.
+    methods : mapping
     seed : int
         Of the bootstrap.
 
@@ -263,89 +294,96 @@ def measure(
     -------
     list of Measurement
     """
-    slices = slices_of(training, cases)
-    first: NDArray[np.float64] | None = None
+    users, slices = [], []
+    accuracy: dict[str, list[NDArray[np.float64]]] = {method: [] for method in methods}
+    variety: dict[str, list[list[NDArray[np.float64] | float]]] = {method: [] for method in methods}
+    for fold in asked:
+        users.append(fold.cases.user_ids)
+        slices.append(slices_of(fold))
+        for method, answer in methods.items():
+            answers = answers_of(fold, answer(fold.training, fold.cases))
+            accuracy[method].append(case_values(answers))
+            variety[method].append([measured(answers) for measured in VARIETY.values()])
+    if not users:
+        return []
+    of_user = np.concatenate(users)
+    values = {method: np.concatenate(folds) for method, folds in accuracy.items()}
     found: list[Measurement] = []
-    for method, answer in methods.items():
-        lists = answer(training, cases)
-        values = case_values(lists, cases)
-        first = values if first is None else first
-        ahead = None if values is first else first - values
-        for name, chosen in slices.items():
-            found += _measurements(split, name, method, values, ahead, cases.user_ids, chosen, seed)
-        found += _variety(split, method, training, lists, cases.user_ids, seed)
+    for name in slices[0]:
+        chosen = np.concatenate([fold[name] for fold in slices])
+        found += _accuracy(split, name, {method: v[chosen] for method, v in values.items()}, of_user[chosen], seed)
+    for method, folds in variety.items():
+        found += _variety(split, method, folds, of_user, seed)
     return found
 
 
-def case_values(lists: Lists, cases: Cases) -> NDArray[np.float64]:
-    """Accuracy of each list; float64, shape (cases, measures), in the order of `ACCURACY`."""
-    wanted = np.array([len(films) for films in cases.wanted])
+def answers_of(asked: Questions, lists: Lists) -> Answers:
+    """Put lists beside what the users asked about like."""
+    likes, catalogue = asked.training.likes()
+    wanted = np.array([len(films) for films in asked.cases.wanted])
     case = np.arange(len(lists), dtype=np.int64) << 32  # a film of a case as one number: all cases at once
-    relevant = np.isin(case[:, None] + lists, np.repeat(case, wanted) + np.concatenate(cases.wanted))
-    columns = (
-        hit_rate(relevant, 3),
-        hit_rate(relevant, PLACES),
-        precision(relevant, PLACES),
-        recall(relevant, wanted, PLACES),
-        ndcg(relevant, wanted, PLACES),
-    )
-    return np.column_stack(columns)
+    relevant = np.isin(case[:, None] + lists, np.repeat(case, wanted) + np.concatenate(asked.cases.wanted))
+    filled = lists >= 0
+    at = np.where(filled, _positions(catalogue, np.where(filled, lists, catalogue.movie_ids[0])), -1)
+    return Answers(at, relevant, wanted, catalogue.like_counts / max(len(likes.user_ids), 1))
 
 
-def slices_of(training: Training, cases: Cases) -> dict[str, NDArray[np.int64]]:
+def case_values(answers: Answers) -> NDArray[np.float64]:
+    """Accuracy of each list; float64, shape (cases, measures), in the order of `ACCURACY`."""
+    return np.column_stack([measured(answers) for measured in ACCURACY.values()])
+
+
+def slices_of(asked: Questions) -> dict[str, NDArray[np.bool_]]:
     """Split cases by the likes of the less liked film: all, the third with most of them, the third with fewest."""
-    _, catalogue = training.likes()
-    likes = catalogue.like_counts[_positions(catalogue, cases.pairs)].min(axis=1)
-    order, third = np.argsort(likes, kind="stable"), -(-len(likes) // 3)
-    return {"all": np.arange(len(likes)), "popular": np.sort(order[-third:]), "rare": np.sort(order[:third])}
+    _, catalogue = asked.training.likes()
+    likes = catalogue.like_counts[_positions(catalogue, asked.cases.pairs)].min(axis=1)
+    place, third = np.empty(len(likes), dtype=np.int64), -(-len(likes) // 3)
+    place[np.argsort(likes, kind="stable")] = np.arange(len(likes))
+    return {"all": place >= 0, "popular": place >= len(likes) - third, "rare": place < third}
 
 
-def _measurements(
-    split: str,
-    slice_name: str,
-    method: str,
-    values: NDArray[np.float64],
-    ahead: NDArray[np.float64] | None,
-    users: NDArray[np.int32],
-    chosen: NDArray[np.int64],
-    seed: int,
+def _accuracy(
+    split: str, slice_name: str, values: dict[str, NDArray[np.float64]], users: NDArray[np.int32], seed: int
 ) -> list[Measurement]:
-    """Means over some cases with their intervals."""
-    table = values[chosen] if ahead is None else np.column_stack((values[chosen], ahead[chosen]))
-    low, high = bootstrap_intervals(table, users[chosen], draws=DRAWS, seed=seed)
-    mean, width, cases = table.mean(axis=0), values.shape[1], len(chosen)
+    """Means over some cases with their intervals, and how far the first method is ahead."""
+    first = next(iter(values.values()))
+    table = np.stack([*values.values(), *(first - other for other in values.values())], axis=1)
+    means = bootstrap_means(table.reshape(len(table), -1), users, draws=DRAWS, seed=seed)
+    mean, low, high = (part.reshape(table.shape[1:]) for part in (table.mean(axis=0), *interval(means)))
     found = []
-    for n, metric in enumerate(ACCURACY):
-        one = Measurement(split, slice_name, method, metric, float(mean[n]), float(low[n]), float(high[n]), cases)
-        if ahead is not None:
-            a, b, c = (float(numbers[width + n]) for numbers in (mean, low, high))
-            one = replace(one, ahead=a, ahead_low=b, ahead_high=c)
-        found.append(one)
+    for n, method in enumerate(values):
+        for m, metric in enumerate(ACCURACY):
+            value, ahead = ((float(mean[k, m]), float(low[k, m]), float(high[k, m])) for k in (n, len(values) + n))
+            row = Measurement(split, slice_name, method, metric, *value, len(table))
+            found.append(row if n == 0 else replace(row, ahead=ahead[0], ahead_low=ahead[1], ahead_high=ahead[2]))
     return found
 
 
 def _variety(
-    split: str, method: str, training: Training, lists: Lists, users: NDArray[np.int32], seed: int
+    split: str, method: str, folds: list[list[NDArray[np.float64] | float]], users: NDArray[np.int32], seed: int
 ) -> list[Measurement]:
-    """Coverage and Gini over the films anybody seen likes, and novelty."""
-    likes, catalogue = training.likes()
-    films = int((catalogue.like_counts > 0).sum())
-    at = np.where(lists >= 0, _positions(catalogue, np.where(lists >= 0, lists, catalogue.movie_ids[0])), -1)
-    bits = novelty(at, catalogue.like_counts / max(len(likes.user_ids), 1), PLACES)[:, None]
-    low, high = bootstrap_intervals(bits, users, draws=DRAWS, seed=seed)
-    times = times_recommended(at, len(catalogue.movie_ids), PLACES)
-    coverage, unequal, cases = float((times > 0).sum() / films), gini(times[:films]), len(at)
-    return [
-        Measurement(split, "all", method, "novelty@10", float(bits.mean()), float(low[0]), float(high[0]), cases),
-        Measurement(split, "all", method, "coverage@10", coverage, None, None, cases),
-        Measurement(split, "all", method, "gini@10", unequal, None, None, cases),
-    ]
+    """How varied lists are; what is measured of all lists together is the mean over the folds."""
+    found = []
+    for metric, parts in zip(VARIETY, zip(*folds, strict=True), strict=True):
+        values = np.concatenate([np.atleast_1d(part) for part in parts])
+        row = Measurement(split, "all", method, metric, float(values.mean()), None, None, len(users))
+        if np.ndim(parts[0]) == 1:  # a value per case
+            low, high = interval(bootstrap_means(values[:, None], users, draws=DRAWS, seed=seed))
+            row = replace(row, ci_low=float(low[0]), ci_high=float(high[0]))
+        found.append(row)
+    return found
 
 
 def value_of(measurements: Iterable[Measurement], split: str, method: str, metric: str) -> float:
     """Return the value over all cases; NaN if it was not measured."""
+    found = measurement_of(measurements, split, method, metric)
+    return float("nan") if found is None else found.value
+
+
+def measurement_of(measurements: Iterable[Measurement], split: str, method: str, metric: str) -> Measurement | None:
+    """Return the measurement over all cases; None if there is none."""
     wanted = ("all", split, method, metric)
     for found in measurements:
         if (found.slice, found.split, found.method, found.metric) == wanted:
-            return found.value
-    return float("nan")
+            return found
+    return None

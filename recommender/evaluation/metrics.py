@@ -1,19 +1,47 @@
 """How good lists of recommendations are: accuracy per case, variety over all cases, and how sure one can be.
 
 Belongs here: measures of ranked lists, and bootstrap intervals. Does not belong here: who recommended (`baselines`,
-`live`) or which cases are asked (`splits`).
+`recommender.neighbours.exact`) or which cases are asked (`splits`).
 
 A *case* is one list made for one held-out user; `relevant` says which places of the list hold a film the user likes,
 `wanted` how many such films there are. Places that are empty, because fewer films were found, count as misses.
+
+A new metric is a new line of `ACCURACY` or `VARIETY`.
 """
 
 import functools
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 Flags = NDArray[np.bool_]
 Floats = NDArray[np.float64]
+
+PLACES = 10
+"""Length of the lists that are measured."""
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The lists of one method, with what metrics need to know of the cases and the films.
+
+    Attributes
+    ----------
+    lists : int32 array, shape (cases, PLACES)
+        Film positions, best first, -1 for an empty place.
+    relevant : bool array, shape (cases, PLACES)
+    wanted : integer array, shape (cases,)
+        At least 1.
+    shares : float64 array, shape (films,)
+        Share of the users seen who like each film.
+    """
+
+    lists: NDArray[np.int32]
+    relevant: Flags
+    wanted: NDArray[np.integer]
+    shares: Floats
 
 
 def hit_rate(relevant: Flags, k: int) -> Floats:
@@ -104,12 +132,10 @@ def gini(times: NDArray[np.integer]) -> float:
     return float(((2.0 * np.arange(1, films + 1) - films - 1.0) * ascending).sum() / (films * total))
 
 
-def bootstrap_intervals(
-    values: Floats, users: NDArray[np.integer], *, draws: int, seed: int, level: float = 0.95
-) -> tuple[Floats, Floats]:
-    """Percentile bootstrap intervals of means over cases, resampling users with all their cases.
+def bootstrap_means(values: Floats, users: NDArray[np.integer], *, draws: int, seed: int) -> Floats:
+    """Means over cases in bootstrap samples of the users, each with all their cases.
 
-    Cases of one user are alike, so drawing cases would make the intervals too narrow (Field & Welsh 2007).
+    Cases of one user are alike, so drawing cases would make intervals too narrow (Field & Welsh 2007).
 
     Parameters
     ----------
@@ -117,28 +143,61 @@ def bootstrap_intervals(
     users : integer array, shape (cases,)
         Whose case it is.
     draws, seed : int
-    level : float
-        Probability that the interval should cover.
 
     Returns
     -------
-    (low, high)
-        float64 arrays, shape (measures,); NaN if there are no cases.
+    float64 array, shape (draws, measures)
+        NaN if there are no cases.
     """
     names, of_user = np.unique(users, return_inverse=True)
     if len(names) == 0:
-        return np.full(values.shape[1], np.nan), np.full(values.shape[1], np.nan)
+        return np.full((draws, values.shape[1]), np.nan)
     sums = np.zeros((len(names), values.shape[1]))
     np.add.at(sums, of_user, values)
-    counts = np.bincount(of_user).astype(np.float64)
-    weights = _bootstrap_weights(len(names), draws, seed)
-    means = (weights @ sums) / (weights @ counts)[:, None]
-    low, high = np.quantile(means, [(1.0 - level) / 2.0, (1.0 + level) / 2.0], axis=0)
+    weights = _bootstrap_weights(len(names), draws, seed).astype(np.float64)
+    means: Floats = (weights @ sums) / (weights @ np.bincount(of_user).astype(np.float64))[:, None]
+    return means
+
+
+def interval(means: Floats) -> tuple[Floats, Floats]:
+    """95% percentile interval of `bootstrap_means`: (low, high), float64 arrays of shape (measures,)."""
+    low, high = np.quantile(means, [0.025, 0.975], axis=0)
     return low, high
 
 
 @functools.lru_cache(maxsize=4)
-def _bootstrap_weights(users: int, draws: int, seed: int) -> Floats:
+def _bootstrap_weights(users: int, draws: int, seed: int) -> NDArray[np.int16]:
     """How often each user is drawn; kept, because an evaluation asks for the same draws again and again."""
     weights = np.random.default_rng(seed).multinomial(users, np.full(users, 1.0 / users), size=draws)
-    return weights.astype(np.float64)
+    return weights.astype(np.int16)
+
+
+def _coverage(answers: Answers) -> float:
+    """Share of the films anybody likes that are in a list."""
+    times = times_recommended(answers.lists, len(answers.shares), PLACES)
+    return float((times > 0).sum() / max((answers.shares > 0).sum(), 1))
+
+
+def _gini(answers: Answers) -> float:
+    """Gini coefficient over the films anybody likes."""
+    return gini(times_recommended(answers.lists, len(answers.shares), PLACES)[answers.shares > 0])
+
+
+ACCURACY: Mapping[str, Callable[[Answers], Floats]] = {
+    "hit_rate@3": lambda answers: hit_rate(answers.relevant, 3),
+    "hit_rate@10": lambda answers: hit_rate(answers.relevant, 10),
+    "precision@10": lambda answers: precision(answers.relevant, 10),
+    "recall@10": lambda answers: recall(answers.relevant, answers.wanted, 10),
+    "ndcg@10": lambda answers: ndcg(answers.relevant, answers.wanted, 10),
+}
+"""Metrics with a value per case, higher is better: measured on slices too, and as paired differences of methods."""
+
+VARIETY: Mapping[str, Callable[[Answers], Floats | float]] = {
+    "novelty@10": lambda answers: novelty(answers.lists, answers.shares, 10),
+    "coverage@10": _coverage,
+    "gini@10": _gini,
+}
+"""Metrics of how varied lists are, with a value per case, or one for all lists of a split together."""
+
+HEADLINE = ("hit_rate@3", "ndcg@10")
+"""Metrics that people look at first."""

@@ -3,9 +3,10 @@
 Belongs here: the leak-free protocol. Does not belong here: training and recommending (`evaluation`), measures
 (`metrics`).
 
-Two ways to hold out. By *user*: a user's fold is a hash of the user_id, so it never changes, whoever joins. Fold 0 is
-the test fold; nothing is chosen by it. The other folds take turns as validation users while the rest trains. By
-*time*: the model sees ratings before a date, and is asked about users who came after it.
+Two ways to hold out. By *user*: a user's fold is a hash of the user_id, so it never changes, whoever joins. Each fold
+in turn is asked about while the others train. To choose parameters, fold 0 is left out altogether: of the other four,
+each in turn are validation users while three train. By *time*: the model sees ratings before a date, and is asked
+about users who came after it.
 
 In both, nothing of a user who is asked about is seen: not in likes, not in like counts, not in the sign-up list. A
 case is a pair of sign-up films the user likes, as on the sign-up page; wanted is whatever else the user likes.
@@ -22,6 +23,10 @@ LIKED = 4.0
 FOLDS = 5
 
 TEST_FOLD = 0
+
+TEST_NAME = "held-out users"
+LATER_NAME = "later users"
+"""Names of the ways of holding out, as they stand in tables."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +96,10 @@ def folds(user_ids: NDArray[np.integer], seed: int) -> NDArray[np.int64]:
     return (scattered(user_ids, seed) % np.uint64(FOLDS)).astype(np.int64)
 
 
-def test_split(ratings: Ratings, seed: int) -> Split:
-    """Ask about the users of the test fold; the model sees everybody else."""
-    asked = folds(ratings.user_ids, seed) == TEST_FOLD
-    return Split("held-out users", ~asked, asked)
+def test_splits(ratings: Ratings, seed: int, count: int) -> list[Split]:
+    """Ask about the users of the first `count` folds, one fold at a time; the model sees everybody else."""
+    fold = folds(ratings.user_ids, seed)
+    return [Split(TEST_NAME, fold != asked, fold == asked) for asked in range(count)]
 
 
 def validation_splits(ratings: Ratings, seed: int) -> list[Split]:
@@ -114,12 +119,12 @@ def later_split(ratings: Ratings, share: float = 0.2) -> Split:
     """
     if len(ratings.user_ids) == 0:
         nothing = np.zeros(0, dtype=bool)
-        return Split("later users", nothing, nothing)
+        return Split(LATER_NAME, nothing, nothing)
     starts = np.flatnonzero(np.diff(ratings.user_ids, prepend=ratings.user_ids[0] - 1))
     came = np.minimum.reduceat(ratings.rated_at, starts)
     date = np.quantile(came, 1.0 - share, method="lower")
     late = np.repeat(came > date, np.diff(np.append(starts, len(ratings.user_ids))))
-    return Split("later users", ~late & (ratings.rated_at <= date), late)
+    return Split(LATER_NAME, ~late & (ratings.rated_at <= date), late)
 
 
 def draw_cases(

@@ -1,7 +1,9 @@
 """The search for default parameters: a grid, tried on validation users, ranked by a criterion stated beforehand.
 
-Belongs here: which values are tried and which of them is best. Does not belong here: measuring (`evaluation`), or the
+Belongs here: which values are tried and which of them is best. Does not belong here: measuring (`evaluate`), or the
 test users, about whom a sweep learns nothing (`splits.validation_splits` keeps them out).
+
+Several data sets can be searched at once: each counts the same, however many cases it has.
 """
 
 import itertools
@@ -14,40 +16,47 @@ from numpy.typing import NDArray
 
 from recommender.data.catalogue import Catalogue
 from recommender.errors import MarqueeError
+from recommender.evaluation.baselines import BASELINES
 from recommender.evaluation.evaluate import (
-    ACCURACY,
+    BOOK,
     CASES,
     DRAWS,
+    PAIRS_PER_USER,
     SEED,
-    Lists,
     Method,
-    Training,
-    by_conditional_probability,
+    Questions,
+    answers_of,
+    by_baseline,
     by_model,
-    by_popularity,
     case_values,
-    cases_of,
+    questions,
 )
-from recommender.evaluation.metrics import bootstrap_intervals
-from recommender.evaluation.splits import Cases, Ratings, validation_splits
+from recommender.evaluation.metrics import ACCURACY, bootstrap_means, interval
+from recommender.evaluation.splits import Ratings, validation_splits
 from recommender.parameters import PRESETS, ModelParameters, Weighting, make_parameters
 
-GRID: Mapping[str, Sequence[Any]] = {
+Grid = Mapping[str, Sequence[Any]]
+"""Values to try, by parameter."""
+
+GRID: Grid = {
     "weighting": get_args(Weighting),
     "liked_bonus": (0.0, 0.2, 0.5, 1.0, 2.0),
     "neighbours": (0, 10, 20, 30, 40, 60, 90),
 }
-"""Values tried in every combination; the other parameters stay as given."""
+"""Values tried in every combination unless the caller names others; the other parameters stay as given."""
 
-AROUND: Mapping[str, Sequence[Any]] = {
+AROUND: Grid = {
     "min_likes": (1, 2, 5, 10, 20),
     "neighbours": (25, 35, 45, 50),
     "liked_bonus": (0.3, 0.7, 5.0),
 }
-"""Values tried one at a time around the best combination."""
+"""Values tried one at a time around the best combination of `GRID`."""
 
 SAME = 0.002
 """NDCG@10 closer to the best than this counts as equal to it: a fraction of what another draw of users changes."""
+
+START = "start"
+"""Name of the trial of the parameters the sweep was given."""
 
 
 @dataclass(frozen=True)
@@ -57,54 +66,51 @@ class Trial:
     Attributes
     ----------
     method : str
-        What was tried: a baseline's name, or ``key=value`` pairs.
-    settings : dict
-        Parameters that differ from those the sweep was given; empty for a baseline.
+        What was tried: `START`, a baseline's name, or ``key=value`` pairs.
+    settings : dict or None
+        Parameters that differ from those the sweep was given; None for a baseline.
     scores : dict
-        Mean of each measure of `ACCURACY`.
-    low, high : dict
-        Their 95% bootstrap intervals over users.
-    films : int
-        Distinct films recommended.
+        Mean of each measure of `ACCURACY`; of several data sets the mean of theirs.
+    ahead, ahead_low, ahead_high : dict
+        This trial minus the start, on the same cases, with a 95% bootstrap interval over users.
+    by_source : dict
+        `scores` and distinct films recommended (``films``) of each data set.
     cases : int
     """
 
     method: str
-    settings: dict[str, Any]
+    settings: dict[str, Any] | None
     scores: dict[str, float]
-    low: dict[str, float]
-    high: dict[str, float]
-    films: int
+    ahead: dict[str, float]
+    ahead_low: dict[str, float]
+    ahead_high: dict[str, float]
+    by_source: dict[str, dict[str, float]]
     cases: int
 
 
 def sweep(
-    ratings: Ratings,
-    catalogue: Catalogue,
+    sources: Mapping[str, tuple[Ratings, Catalogue]],
     parameters: ModelParameters,
     *,
+    grid: Grid | None = None,
     most: int = CASES,
-    most_per_user: int = 12,
-    grid: Mapping[str, Sequence[Any]] = GRID,
-    around: Mapping[str, Sequence[Any]] = AROUND,
+    most_per_user: int = PAIRS_PER_USER,
     seed: int = SEED,
     notify: Callable[[Trial], None] | None = None,
 ) -> list[Trial]:
-    """Try the baselines, every combination of a grid, then single changes around the best of them.
+    """Try the parameters given, the baselines, every combination of a grid, then single changes around the best.
 
     Parameters
     ----------
-    ratings : Ratings
-        At least all rows from the lowest like_threshold tried on.
-    catalogue : Catalogue
-        All films, with raw vectors.
+    sources : mapping
+        By name: at least all ratings from the lowest like_threshold tried on, and all films with raw vectors.
     parameters : ModelParameters
-        What is not swept.
+        What is not swept, and the start that trials are compared with.
+    grid : mapping, optional
+        Values by parameter. Default: `GRID`, then `AROUND` the best of it.
     most : int
         Cases at most, per fold.
     most_per_user : int
-    grid, around : mapping
-        Values by parameter.
     seed : int
     notify : callable, optional
         Receives each trial as soon as it is measured.
@@ -112,32 +118,51 @@ def sweep(
     Returns
     -------
     list of Trial
-        In the order tried; `best_trial` chooses.
+        In the order tried, nothing twice; `best_trial` chooses.
     """
-    folds = _folds(ratings, catalogue, parameters, most, most_per_user, seed)
+    cases = {
+        name: list(
+            questions(
+                ratings, films, parameters, validation_splits(ratings, seed),
+                most=most, most_per_user=most_per_user, seed=seed,
+            )
+        )
+        for name, (ratings, films) in sources.items()
+    }  # fmt: skip
+    for name, folds in cases.items():
+        if not folds:
+            raise MarqueeError(
+                f"{name}: no user can be asked about; each needs two liked sign-up films and a third liked film"
+            )
     trials: list[Trial] = []
+    tried: list[ModelParameters] = []
+    start: dict[str, NDArray[np.float64]] = {}
 
-    def attempt(method: str, settings: dict[str, Any], answer: Method) -> None:
-        trials.append(_trial(method, settings, folds, [answer(*fold) for fold in folds], seed))
+    def attempt(method: str, settings: dict[str, Any] | None, answer: Method) -> None:
+        measured = {name: _asked(folds, answer) for name, folds in cases.items()}
+        if not start:
+            start.update({name: values for name, (values, _) in measured.items()})
+        trials.append(_trial(method, settings, cases, measured, start, seed))
         if notify is not None:
             notify(trials[-1])
 
     def attempt_model(settings: dict[str, Any]) -> None:
-        changed = _with(parameters, settings)
-        attempt(_named(settings), settings, by_model(changed))
+        changed = with_settings(parameters, settings)
+        if changed not in tried:
+            tried.append(changed)
+            attempt(_named(settings) or START, settings, by_model(changed))
 
-    book = _with(parameters, PRESETS["book"])
-    attempt("most_popular", {}, by_popularity)
-    attempt("item_item", {}, by_conditional_probability)
-    attempt("book", {}, by_model(book))
-    for settings in _combinations(grid):
+    attempt_model({})
+    for name, baseline in BASELINES.items():
+        attempt(name, None, by_baseline(baseline))
+    attempt(BOOK, None, by_model(with_settings(parameters, PRESETS[BOOK])))
+    for settings in _combinations(GRID if grid is None else grid):
         attempt_model(settings)
-    centre = best_trial(trials).settings
-    for key, values in around.items():
-        for value in values:
-            settings = {**centre, key: value}
-            if all(trial.settings != settings for trial in trials):
-                attempt_model(settings)
+    if grid is None:
+        centre = best_trial(trials).settings or {}
+        for key, values in AROUND.items():
+            for value in values:
+                attempt_model({**centre, key: value})
     return trials
 
 
@@ -147,52 +172,57 @@ def best_trial(trials: Sequence[Trial]) -> Trial:
     All within `SAME` of the highest NDCG@10 count as equal there, so that noise does not decide; among those the
     highest hit rate@3 wins.
     """
-    candidates = [trial for trial in trials if trial.settings]
+    candidates = [trial for trial in trials if trial.settings is not None]
     highest = max(trial.scores["ndcg@10"] for trial in candidates)
     equal = [trial for trial in candidates if trial.scores["ndcg@10"] >= highest - SAME]
-    return max(equal, key=lambda trial: (trial.scores["hit_rate@3"], -trial.settings.get("neighbours", 0)))
+    return max(equal, key=lambda trial: (trial.scores["hit_rate@3"], -(trial.settings or {}).get("neighbours", 0)))
 
 
-def _folds(
-    ratings: Ratings, catalogue: Catalogue, parameters: ModelParameters, most: int, most_per_user: int, seed: int
-) -> list[tuple[Training, Cases]]:
-    """Validation folds with their cases, drawn once, so that all trials answer the same ones."""
-    found = []
-    for split in validation_splits(ratings, seed):
-        training = Training(ratings, split, catalogue)
-        cases = cases_of(ratings, split, training, parameters, most=most, most_per_user=most_per_user, seed=seed)
-        if len(cases.pairs):
-            found.append((training, cases))
-    if not found:
-        raise MarqueeError("no user can be asked about: each needs two liked sign-up films and a third liked film")
-    return found
+def with_settings(parameters: ModelParameters, settings: Mapping[str, Any]) -> ModelParameters:
+    """Change some parameters; `max_neighbours` grows with `neighbours`."""
+    values = {**parameters.model_dump(), **settings}
+    return make_parameters(settings={**values, "max_neighbours": max(values["max_neighbours"], values["neighbours"])})
+
+
+def _asked(folds: list[Questions], answer: Method) -> tuple[NDArray[np.float64], int]:
+    """Ask all cases of a data set: accuracy of each, and the number of distinct films recommended."""
+    values, films = [], set()
+    for fold in folds:
+        lists = answer(fold.training, fold.cases)
+        values.append(case_values(answers_of(fold, lists)))
+        films.update(np.unique(lists[lists >= 0]).tolist())
+    return np.concatenate(values), len(films)
 
 
 def _trial(
-    method: str, settings: dict[str, Any], folds: list[tuple[Training, Cases]], lists: list[Lists], seed: int
+    method: str,
+    settings: dict[str, Any] | None,
+    cases: dict[str, list[Questions]],
+    measured: dict[str, tuple[NDArray[np.float64], int]],
+    start: dict[str, NDArray[np.float64]],
+    seed: int,
 ) -> Trial:
-    """Measure the answers to all cases of all folds."""
-    values = np.concatenate([case_values(some, cases) for some, (_, cases) in zip(lists, folds, strict=True)])
-    users = np.concatenate([cases.user_ids for _, cases in folds])
-    low, high = bootstrap_intervals(values, users, draws=DRAWS, seed=seed)
-    films = np.unique(np.concatenate([some.ravel() for some in lists]))
-    scores = _by_measure(values.mean(axis=0))
-    return Trial(method, settings, scores, _by_measure(low), _by_measure(high), int((films >= 0).sum()), len(values))
+    """Mean over the data sets; each is drawn from by itself."""
+    means, ahead, by_source = [], [], {}
+    for n, (name, (values, films)) in enumerate(measured.items()):
+        users = np.concatenate([fold.cases.user_ids for fold in cases[name]])
+        means.append(values.mean(axis=0))
+        ahead.append(bootstrap_means(values - start[name], users, draws=DRAWS, seed=seed + n))
+        by_source[name] = {**_by_measure(means[-1]), "films": float(films)}
+    low, high = interval(np.mean(ahead, axis=0))
+    change = np.mean([values.mean(axis=0) - start[name].mean(axis=0) for name, (values, _) in measured.items()], axis=0)
+    scores, asked = _by_measure(np.mean(means, axis=0)), sum(len(values) for values, _ in measured.values())
+    return Trial(method, settings, scores, _by_measure(change), _by_measure(low), _by_measure(high), by_source, asked)
 
 
 def _by_measure(numbers: NDArray[np.float64]) -> dict[str, float]:
     return dict(zip(ACCURACY, map(float, numbers), strict=True))
 
 
-def _combinations(grid: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+def _combinations(grid: Grid) -> Iterator[dict[str, Any]]:
     for values in itertools.product(*grid.values()):
         yield dict(zip(grid, values, strict=True))
 
 
 def _named(settings: Mapping[str, Any]) -> str:
     return " ".join(f"{key}={value}" for key, value in settings.items())
-
-
-def _with(parameters: ModelParameters, settings: Mapping[str, Any]) -> ModelParameters:
-    values = {**parameters.model_dump(), **settings}
-    return make_parameters(settings={**values, "max_neighbours": max(values["max_neighbours"], values["neighbours"])})

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recommender.evaluation.metrics import (
-    bootstrap_intervals,
+    bootstrap_means,
     gini,
     hit_rate,
+    interval,
     ndcg,
     novelty,
     precision,
@@ -74,10 +75,10 @@ def test_intervals_resample_users_not_cases() -> None:
     rng = np.random.default_rng(0)
     users = np.repeat(np.arange(40), 25)
     values = np.repeat(rng.random(40), 25)[:, None]  # all cases of a user alike: 40 facts, not 1,000
-    low, high = bootstrap_intervals(values, users, draws=2000, seed=1)
+    low, high = interval(bootstrap_means(values, users, draws=2000, seed=1))
     expected = 1.96 * values[::25].std() / math.sqrt(40)
     assert (high - low)[0] / 2 == pytest.approx(expected, rel=0.15)
-    alone, _ = bootstrap_intervals(values, np.arange(1000), draws=2000, seed=1)
+    alone, _ = interval(bootstrap_means(values, np.arange(1000), draws=2000, seed=1))
     assert values.mean() - alone[0] < expected / 3
 
 
@@ -92,11 +93,11 @@ def test_intervals_in_plain_loops() -> None:
             sum(drawn[u] * v for u, (v,) in zip(users.tolist(), values.tolist(), strict=True))
             / sum(drawn[u] for u in users.tolist())
         )
-    low, high = bootstrap_intervals(values, users, draws=200, seed=3)
+    low, high = interval(bootstrap_means(values, users, draws=200, seed=3))
     np.testing.assert_allclose([low[0], high[0]], np.quantile(means, [0.025, 0.975]))
 
 
 def test_no_cases_no_interval() -> None:
-    low, high = bootstrap_intervals(np.zeros((0, 2)), np.zeros(0, dtype=int), draws=10, seed=0)
+    low, high = interval(bootstrap_means(np.zeros((0, 2)), np.zeros(0, dtype=int), draws=10, seed=0))
     assert np.isnan(low).all()
     assert np.isnan(high).all()

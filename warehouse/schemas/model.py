@@ -100,10 +100,7 @@ class Evaluation(Table):
         isin=["all", "popular", "rare"],
         description="All pairs, or the third of them whose less liked film has most (fewest) likes.",
     )
-    method: pl.String = pa.Field(
-        isin=["current", "most_popular", "item_item", "book"],
-        description="The parameters in force, a baseline, or the preset book.",
-    )
+    method: pl.String = text_field("current: the parameters in force; a baseline; or the preset book.")
     metric: pl.String = text_field("What was measured, and over how many places of the list.")
     value: pl.Float64 = pa.Field(ge=0, le=1000, description="The mean over the cases.")
     ci_low: pl.Float64 = pa.Field(nullable=True, ge=0, le=1000, description="95% interval over users, from.")

@@ -13,7 +13,7 @@ import numpy as np
 
 from recommender.data.catalogue import Catalogue, make_catalogue
 from recommender.errors import MarqueeError
-from recommender.evaluation.evaluate import Measurement
+from recommender.evaluation.evaluate import CURRENT, NIGHTLY_CASES, Measurement, by_model, evaluate
 from recommender.evaluation.splits import LIKED, Ratings
 from recommender.parameters import ModelParameters
 from warehouse.tables.versions import code_version, digest, set_table_version, table_notes, table_version
@@ -31,12 +31,16 @@ class NothingToEvaluateError(MarqueeError):
     """The home holds no ratings or no film vectors; the message says what to do."""
 
 
-def read_ratings(con: duckdb.DuckDBPyConnection, least: float, most: int | None = None) -> Ratings:
+def read_ratings(
+    con: duckdb.DuckDBPyConnection, least: float, most: int | None = None, *, schema: str = "raw"
+) -> Ratings:
     """Ratings of at least so many stars, by user and film.
 
     Parameters
     ----------
     con : duckdb.DuckDBPyConnection
+    schema : str
+        ``raw`` in the working database, ``main`` in a release.
     least : float
         Stars.
     most : int, optional
@@ -52,10 +56,10 @@ def read_ratings(con: duckdb.DuckDBPyConnection, least: float, most: int | None 
     NothingToEvaluateError
         If there are none.
     """
-    counted = con.execute("SELECT count(*) FROM raw.ratings WHERE rating >= ?", [least]).fetchone()
+    counted = con.execute(f"SELECT count(*) FROM {schema}.ratings WHERE rating >= ?", [least]).fetchone()
     share = 1.0 if most is None or counted is None else min(1.0, most / max(counted[0], 1))
     rows = con.execute(
-        "SELECT user_id, movie_id, rating, CAST(epoch(rated_at) AS BIGINT) AS rated_at FROM raw.ratings "
+        f"SELECT user_id, movie_id, rating, CAST(epoch(rated_at) AS BIGINT) AS rated_at FROM {schema}.ratings "
         "WHERE rating >= $least AND CAST(user_id AS BIGINT) * 2654435761 % 4294967296 < $share * 4294967296 "
         "ORDER BY user_id, movie_id",
         {"least": least, "share": share},
@@ -70,7 +74,7 @@ def read_ratings(con: duckdb.DuckDBPyConnection, least: float, most: int | None 
     )
 
 
-def read_films(con: duckdb.DuckDBPyConnection) -> Catalogue:
+def read_films(con: duckdb.DuckDBPyConnection, *, schema: str = "raw") -> Catalogue:
     """All films with raw vectors and like counts of 0: the evaluation counts the likes of the users it may see.
 
     Raises
@@ -78,18 +82,39 @@ def read_films(con: duckdb.DuckDBPyConnection) -> Catalogue:
     NothingToEvaluateError
         If no film has a vector.
     """
-    if table_version(con, "raw.genome") is None:
+    if schema == "raw" and table_version(con, "raw.genome") is None:
         raise NothingToEvaluateError("the home holds no film vectors yet; make them with: marquee run")
-    movie_ids = con.execute("SELECT movie_id FROM raw.movies ORDER BY movie_id").fetchnumpy()["movie_id"]
-    genome = con.sql("SELECT movie_id, relevance FROM raw.genome ORDER BY movie_id").to_arrow_table()
+    movie_ids = con.execute(f"SELECT movie_id FROM {schema}.movies ORDER BY movie_id").fetchnumpy()["movie_id"]
+    genome = con.sql(f"SELECT movie_id, relevance FROM {schema}.genome ORDER BY movie_id").to_arrow_table()
     relevance = genome.column("relevance").combine_chunks()
     vectors = relevance.flatten().to_numpy(zero_copy_only=False).reshape(len(genome), relevance.type.list_size)
     return make_catalogue(movie_ids, np.zeros(len(movie_ids)), genome.column("movie_id").to_numpy(), vectors)
 
 
-def least_stars(parameters: ModelParameters) -> float:
+def least_stars(*parameters: ModelParameters) -> float:
     """Stars from which on ratings matter to an evaluation of these parameters."""
-    return min(LIKED, parameters.like_threshold)
+    return min(LIKED, *(one.like_threshold for one in parameters))
+
+
+def nightly_evaluation(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> list[Measurement]:
+    """Measure within the time a nightly run has: one fold, `NIGHTLY_CASES` pairs, `NIGHTLY` likes."""
+    ratings = read_ratings(con, least_stars(parameters), NIGHTLY)
+    return evaluate(ratings, read_films(con), parameters, folds=1, most=NIGHTLY_CASES)
+
+
+def compare_nightly(
+    release: duckdb.DuckDBPyConnection, parameters: ModelParameters, live: ModelParameters
+) -> list[Measurement]:
+    """Measure two sets of parameters (``current`` and ``live``) on the ratings of an open release file, as above."""
+    ratings = read_ratings(release, least_stars(parameters, live), NIGHTLY, schema="main")
+    films = read_films(release, schema="main")
+    methods = {CURRENT: by_model(parameters), "live": by_model(live)}
+    return evaluate(ratings, films, parameters, methods=methods, folds=1, most=NIGHTLY_CASES)
+
+
+def same_model(one: ModelParameters, other: ModelParameters) -> bool:
+    """Whether measurements of the two are the same."""
+    return _deciding(one.model_dump()) == _deciding(other.model_dump())
 
 
 def evaluation_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:
