@@ -1,4 +1,9 @@
-"""The command line as tests use it: a real process, as a user would start it."""
+"""The command line as tests use it: the real application, called in this process or started as a process of its own.
+
+Most tests ask what a command does, and call it in this process: starting Python, Dagster and the compiled loops costs
+more than the work on a small home. Where the process itself is the point (exit codes as the shell sees them, locks
+between processes, signals, other accounts) it is started for real, as a user would.
+"""
 
 import json
 import os
@@ -7,20 +12,55 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from typer.testing import CliRunner
+
+from orchestration.cli.app import app
+
 ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+HOME_VARIABLES = {"MARQUEE_HOME", "DAGSTER_HOME"}
+
+Done = subprocess.CompletedProcess[str]
 
 
-def marquee(home: Path, *arguments: object, expect: int | None = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command and compare its exit code with the one expected (None: any)."""
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "marquee"), "--home", str(home), *map(str, arguments)],
-        capture_output=True,
+def marquee(home: Path, *arguments: object, expect: int | None = 0) -> Done:
+    """Call the command in this process and compare its exit code with the one expected (None: any).
+
+    An exception that a user would see as a traceback is raised here.
+    """
+    words = ["--home", str(home), *map(str, arguments)]
+    before = dict(os.environ)
+    for variable in HOME_VARIABLES:
+        os.environ.pop(variable, None)
+    try:
+        found = CliRunner().invoke(app, words, prog_name="marquee", catch_exceptions=False)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return _expected(Done(words, found.exit_code, found.stdout, found.stderr), expect)
+
+
+def marquee_process(home: Path, *arguments: object, expect: int | None = 0) -> Done:
+    """Run the command as a process and compare its exit code with the one expected (None: any)."""
+    process = start_marquee(home, *arguments)
+    stdout, stderr = process.communicate(timeout=240)
+    return _expected(Done(process.args, process.returncode, stdout, stderr), expect)
+
+
+def start_marquee(home: Path, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+    """Start the command as a process."""
+    inherited = {key: value for key, value in os.environ.items() if key not in HOME_VARIABLES}
+    return subprocess.Popen(
+        [str(BIN / "marquee"), "--home", str(home), *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        timeout=600,
-        env={key: value for key, value in os.environ.items() if key not in {"MARQUEE_HOME", "DAGSTER_HOME"}},
-        check=False,
+        env=inherited | environment,
     )
+
+
+def _expected(done: Done, expect: int | None) -> Done:
     if expect is not None:
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
     assert "Traceback" not in done.stderr, done.stderr
@@ -28,5 +68,5 @@ def marquee(home: Path, *arguments: object, expect: int | None = 0) -> subproces
 
 
 def marquee_json(home: Path, *arguments: object, expect: int | None = 0) -> dict[str, Any]:
-    """Run the command with --json and return the object, which must be all there is on stdout."""
+    """Call the command with --json and return the object, which must be all there is on stdout."""
     return dict(json.loads(marquee(home, *arguments, "--json", expect=expect).stdout))

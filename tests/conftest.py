@@ -1,4 +1,4 @@
-"""Homes that several tests look at; whoever changes one works on a copy."""
+"""Homes that several tests look at, made once per session; whoever changes one works on a copy."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -8,55 +8,52 @@ import pytest
 
 from tests.command import marquee, marquee_json
 from tests.dagster_dev import Webserver, dagster_dev
+from tests.homes import copy_home, made_once
 
 
 @pytest.fixture(scope="session")
 def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the bundled sample, live with the book preset and the exact engine."""
-    home = tmp_path_factory.mktemp("sample") / "home"
-    report = marquee_json(home, "run", "--source", "sample", "--preset", "book", "--set", "engine=exact")
-    assert report["state"] == "live"
-    return home
+
+    def make(folder: Path) -> None:
+        report = marquee_json(folder / "home", "run", "--source", "sample", "--preset", "book", "--set", "engine=exact")
+        assert report["state"] == "live"
+
+    return made_once(tmp_path_factory, "sample", make) / "home"
 
 
 @pytest.fixture(scope="session")
 def small_source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A generated source with a real-shaped genome, small enough to run in seconds."""
-    folder = tmp_path_factory.mktemp("small") / "csv"
     size = ("--users", 400, "--movies", 300, "--ratings", 12_000, "--genome-movies", 120)
-    marquee(folder.parent / "unused", "synth", folder, *size)
-    return folder
+
+    def make(folder: Path) -> None:
+        marquee(folder / "unused", "synth", folder / "csv", *size)
+
+    return made_once(tmp_path_factory, "small", make) / "csv"
 
 
 @pytest.fixture(scope="session")
 def small_live(small_source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the small source, live with 40 sign-up films."""
-    home = tmp_path_factory.mktemp("live") / "home"
-    report = marquee_json(home, "run", "--source", small_source, "--set", "top_movies=40")
-    assert report["state"] == "live"
-    return home
+
+    def make(folder: Path) -> None:
+        report = marquee_json(folder / "home", "run", "--source", small_source, "--set", "top_movies=40")
+        assert report["state"] == "live"
+
+    return made_once(tmp_path_factory, "live", make) / "home"
 
 
 @pytest.fixture
 def small_home(small_live: Path, tmp_path: Path) -> Path:
     """A copy of the small home, to do anything with."""
-    home = tmp_path / "home"
-    shutil.copytree(small_live, home, symlinks=True)
-    return home
+    return copy_home(small_live, tmp_path)
 
 
 @pytest.fixture(scope="module")
-def live_copy(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the small home for the tests of one module, which build on each other's work."""
-    home = tmp_path_factory.mktemp("copy") / "home"
-    shutil.copytree(small_live, home, symlinks=True)
-    return home
-
-
-@pytest.fixture(scope="module")
-def webserver(live_copy: Path) -> Iterator[Webserver]:
-    """`dagster dev` over that copy."""
-    with dagster_dev(live_copy) as running:
+def webserver(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webserver]:
+    """`dagster dev` over a copy of the small home; tests of one module ask it, none relies on another's work."""
+    with dagster_dev(copy_home(small_live, tmp_path_factory.mktemp("dev"))) as running:
         yield running
 
 

@@ -7,7 +7,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from tests.command import ROOT, marquee
+from tests.command import BIN, ROOT, marquee
 
 LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
@@ -42,9 +41,10 @@ ENDED = {"SUCCESS", "FAILURE", "CANCELED"}
 
 
 class Webserver:
-    """A running `dagster dev`, asked through GraphQL."""
+    """A running `dagster dev` over a home, asked through GraphQL."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, home: Path, port: int) -> None:
+        self.home = home
         self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
 
     def ask(self, query: str, **variables: Any) -> Any:
@@ -110,7 +110,7 @@ def dagster_dev(home: Path, *options: str, log: Path | None = None, **environmen
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(Path(sys.executable).parent / "dagster"), "dev", "-w", "workspace.yaml", "-p", str(port), *options]
+    command = [str(BIN / "dagster"), "dev", "-w", "workspace.yaml", "-p", str(port), *options]
     with (log or Path(os.devnull)).open("w") as output:
         process = subprocess.Popen(
             command,
@@ -128,7 +128,7 @@ def dagster_dev(home: Path, *options: str, log: Path | None = None, **environmen
             time.sleep(0.5)
         else:
             raise AssertionError("dagster dev did not start")
-        yield Webserver(port)
+        yield Webserver(home, port)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait(30)

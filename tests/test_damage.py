@@ -17,6 +17,7 @@ import duckdb
 import pytest
 
 from tests.command import marquee, marquee_json
+from tests.homes import copy_home
 
 TIME = 1_500_000_000
 HEADER = "userId,movieId,rating,timestamp\n"
@@ -77,8 +78,7 @@ def read(home: Path) -> tuple[object, ...]:
 @pytest.fixture(scope="module")
 def home(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One home that goes through everything."""
-    copy = tmp_path_factory.mktemp("damage") / "home"
-    shutil.copytree(small_live, copy, symlinks=True)
+    copy = copy_home(small_live, tmp_path_factory.mktemp("damage"))
     return copy
 
 

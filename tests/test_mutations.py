@@ -22,6 +22,7 @@ from recommender.data.likes import Likes
 from recommender.data.model_data import Neighbourhood, make_neighbourhood
 from recommender.neighbours.exact import recommend_pairs
 from recommender.parameters import ModelParameters, make_parameters
+from tests.homes import copy_home
 from warehouse.database import open_warehouse
 from warehouse.home import Home
 from warehouse.releases.model_folder import latest_model
@@ -110,8 +111,7 @@ def audited(home: Home, path: Path) -> list[CheckResult]:
 
 @pytest.fixture(scope="module")
 def shared_home(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    copy = tmp_path_factory.mktemp("mutations") / "home"
-    shutil.copytree(small_live, copy, symlinks=True)
+    copy = copy_home(small_live, tmp_path_factory.mktemp("mutations"))
     return Home(copy)
 
 

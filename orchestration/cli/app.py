@@ -5,6 +5,7 @@ Belongs here: the entry point and the options before the command. The commands a
 or the machine said no, with the reason. 2: wrong usage. A bug keeps its traceback.
 """
 
+import signal
 from pathlib import Path
 from typing import Annotated
 
@@ -38,5 +39,8 @@ def _main(
 
 def main() -> None:
     """Entry point of the console script."""
+    # In a script's background SIGINT is ignored, and Dagster would copy that to SIGTERM: nothing but a kill would end it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with one_line_errors():
         app()

@@ -1,6 +1,5 @@
 """The report of a release: there, complete in itself, readable, and honest about what the checks object to."""
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,26 +7,29 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from tests.command import marquee, marquee_json
+from tests.homes import copy_home, made_once
 from tests.serving.test_page import ARGUMENTS, CHROMIUM, violations
 
 IN_2018 = 1_530_000_000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def rejected_home(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose live release is followed by one with hundreds of users unlike those before: rejected for drift."""
-    home = tmp_path_factory.mktemp("rejected") / "home"
-    shutil.copytree(small_live, home, symlinks=True)
-    found = marquee_json(home, "query", "SELECT movie_id FROM signup_movies ORDER BY position LIMIT 3")
-    films = [movie for (movie,) in found["rows"]]
-    lines = [f"{800_000 + user},{film},5.0,{IN_2018}" for user in range(600) for film in films]
-    file = home.parent / "crowd.csv"
-    file.write_text("\n".join(["userId,movieId,rating,timestamp", *lines]) + "\n")
-    marquee(home, "ingest", file)
-    report = marquee_json(home, "refresh", "--set", "top_movies=40", expect=1)
-    assert report["state"] == "rejected"
-    assert report["failed_checks"]
-    return home
+
+    def make(folder: Path) -> None:
+        home = copy_home(small_live, folder)
+        found = marquee_json(home, "query", "SELECT movie_id FROM signup_movies ORDER BY position LIMIT 3")
+        films = [movie for (movie,) in found["rows"]]
+        lines = [f"{800_000 + user},{film},5.0,{IN_2018}" for user in range(600) for film in films]
+        file = folder / "crowd.csv"
+        file.write_text("\n".join(["userId,movieId,rating,timestamp", *lines]) + "\n")
+        marquee(home, "ingest", file)
+        report = marquee_json(home, "refresh", "--set", "top_movies=40", expect=1)
+        assert report["state"] == "rejected"
+        assert report["failed_checks"]
+
+    return made_once(tmp_path_factory, "rejected", make) / "home"
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +74,7 @@ def test_every_release_has_one_that_names_its_origin(rejected_home: Path) -> Non
     assert entry["report"] in marquee(rejected_home, "releases").stdout
 
 
-def test_a_rejected_one_says_why_and_beside_what(rejected_home: Path) -> None:
+def test_a_rejected_one_says_why_and_beside_what(rejected_home: Path, tmp_path: Path) -> None:
     rejected, *_, live = marquee_json(rejected_home, "releases")["releases"]
     text = Path(rejected["report"]).read_text(encoding="utf-8")
     assert "Rejected:" in text.split("<style>")[0]
@@ -82,8 +84,9 @@ def test_a_rejected_one_says_why_and_beside_what(rejected_home: Path) -> None:
     assert f"compared with the live release {live['release']}" in text
     assert "crowd.csv" in text
     assert "Rejected" not in Path(live["report"]).read_text(encoding="utf-8")
-    again = marquee(rejected_home, "refresh", "--set", "top_movies=40", expect=1)
-    newest = marquee_json(rejected_home, "releases")["releases"][0]
+    home = copy_home(rejected_home, tmp_path)
+    again = marquee(home, "refresh", "--set", "top_movies=40", expect=1)
+    newest = marquee_json(home, "releases")["releases"][0]
     assert newest["report"] in again.stderr
 
 

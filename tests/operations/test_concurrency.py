@@ -14,10 +14,9 @@ import dagster as dg
 
 from orchestration.instance import prepare_instance
 from orchestration.schedules import ALL_SHARDS
-from tests.command import marquee_json
+from tests.command import marquee_json, start_marquee
 from tests.dagster_dev import ENDED, Webserver, wait_for
 from tests.operations.conftest import HEADER
-from tests.operations.test_turns import start
 from tests.orchestration.test_ingest import IN_2018, films
 from tests.orchestration.test_partitions import working_table
 from warehouse.home import Home
@@ -47,29 +46,28 @@ def wrote_at_the_same_time(home: Path) -> list[str]:
     return [f"{before[2]} and {after[2]}" for before, after in pairwise(spans) if after[0] < before[1]]
 
 
-def test_two_runs_at_once_make_one_release(live_copy: Path) -> None:
-    running = [start(live_copy, "run", *settings(9), "--json") for _ in range(2)]
+def test_two_runs_at_once_make_one_release(small_home: Path) -> None:
+    running = [start_marquee(small_home, "run", *settings(9), "--json") for _ in range(2)]
     ended = [process.communicate(timeout=900) for process in running]
     assert [process.returncode for process in running] == [0, 0], ended
     assert sorted(stdout.split('"state": "')[1].split('"')[0] for stdout, _ in ended) == ["live", "unchanged"]
     assert any("waiting for process" in stderr for _, stderr in ended)
-    assert len(marquee_json(live_copy, "releases")["releases"]) == 2
+    assert len(marquee_json(small_home, "releases")["releases"]) == 2
 
 
-def test_a_run_an_ingest_and_a_landing_file_while_the_daemon_refreshes(
-    webserver: Webserver, live_copy: Path, tmp_path: Path
-) -> None:
-    a, b, *_ = films(live_copy)
+def test_a_run_an_ingest_and_a_landing_file_while_the_daemon_refreshes(webserver: Webserver, tmp_path: Path) -> None:
+    home = webserver.home
+    a, b, *_ = films(home)
     typed = tmp_path / "typed.csv"
     typed.write_text(HEADER + f"920001,{a},5.0,{IN_2018}\n")
-    with writer_lock(live_copy / "warehouse.lock", "the test", wait_seconds=60):
+    with writer_lock(home / "warehouse.lock", "the test", wait_seconds=60):
         # The daemon's refresh is under way and stays so until the lock is free, long enough for the sensor to look.
         refresh = webserver.start("refresh_recommendations", parameters(8), ALL_SHARDS)
         wait_for(lambda: webserver.status(refresh) == "STARTED", 120, "the daemon's refresh")
-        landed = live_copy / "landing" / "landed.csv"
+        landed = home / "landing" / "landed.csv"
         landed.write_text(HEADER + f"920002,{a},5.0,{IN_2018}\n920002,{b},4.5,{IN_2018}\n")
         os.utime(landed, (time.time() - 60, time.time() - 60))
-        commands = [start(live_copy, "run", *settings(7)), start(live_copy, "ingest", typed)]
+        commands = [start_marquee(home, "run", *settings(7)), start_marquee(home, "ingest", typed)]
         for process in commands:
             assert process.stderr is not None
             assert "waiting for" in process.stderr.readline()
@@ -82,16 +80,14 @@ def test_a_run_an_ingest_and_a_landing_file_while_the_daemon_refreshes(
     ended = [process.communicate(timeout=900) for process in commands]
     assert [process.returncode for process in commands] == [0, 0], ended
     assert webserver.wait(refresh) == "SUCCESS"
-    wait_for(
-        lambda: (live_copy / "landing" / "ingested" / "landed.csv").exists(), 180, "the landed file to be taken in"
-    )
+    wait_for(lambda: (home / "landing" / "ingested" / "landed.csv").exists(), 180, "the landed file to be taken in")
     wait_for(lambda: {run["status"] for run in webserver.runs()} <= ENDED, 120, "all runs to end")
     assert {run["status"] for run in webserver.runs()} == {"SUCCESS"}
-    assert holder(live_copy / "warehouse.lock") == {}
+    assert holder(home / "warehouse.lock") == {}
     rated = "SELECT user_id, count(*) FROM raw.ratings WHERE user_id IN (920001, 920002) GROUP BY ALL ORDER BY ALL"
-    assert working_table(live_copy, rated) == [(920001, 1), (920002, 2)]
-    assert wrote_at_the_same_time(live_copy) == []
-    assert marquee_json(live_copy, "doctor")["healthy"]
-    last = marquee_json(live_copy, "refresh", *settings(7))
-    read = marquee_json(live_copy, "query", "SELECT count(*) FROM ratings WHERE user_id IN (920001, 920002)")
+    assert working_table(home, rated) == [(920001, 1), (920002, 2)]
+    assert wrote_at_the_same_time(home) == []
+    assert marquee_json(home, "doctor")["healthy"]
+    last = marquee_json(home, "refresh", *settings(7))
+    read = marquee_json(home, "query", "SELECT count(*) FROM ratings WHERE user_id IN (920001, 920002)")
     assert (last["state"], read["rows"]) == ("live", [[3]])

@@ -1,7 +1,5 @@
 """Writers take turns: commands at once all end well; the schedules give way and lose no night."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,17 +9,12 @@ import dagster as dg
 from orchestration.definitions import build_defs
 from orchestration.instance import prepare_instance
 from orchestration.schedules import NIGHT_TAG, hourly_refresh, nightly_retrain
-from tests.command import ROOT
+from tests.command import start_marquee
 from tests.operations.conftest import HEADER
 from tests.orchestration.test_ingest import IN_2018, films
 from tests.orchestration.test_partitions import working_table
 from warehouse.home import Home
 from warehouse.locks import writer_lock
-
-
-def start(home: Path, *arguments: object) -> subprocess.Popen[str]:
-    command = [str(Path(sys.executable).parent / "marquee"), "--home", str(home), *map(str, arguments)]
-    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_two_refreshes_and_an_ingest_at_once_all_end_well(small_home: Path, tmp_path: Path) -> None:
@@ -30,9 +23,9 @@ def test_two_refreshes_and_an_ingest_at_once_all_end_well(small_home: Path, tmp_
     file.write_text(HEADER + f"910001,{a},5.0,{IN_2018}\n")
     settings = ("--set", "top_movies=40", "--set", "neighbours=9")
     running = [
-        start(small_home, "refresh", *settings),
-        start(small_home, "refresh", *settings),
-        start(small_home, "ingest", file),
+        start_marquee(small_home, "refresh", *settings),
+        start_marquee(small_home, "refresh", *settings),
+        start_marquee(small_home, "ingest", file),
     ]
     ended = [process.communicate(timeout=900) for process in running]
     assert [process.returncode for process in running] == [0, 0, 0], ended
@@ -42,7 +35,7 @@ def test_two_refreshes_and_an_ingest_at_once_all_end_well(small_home: Path, tmp_
 
 def test_a_writer_that_waits_too_long_is_told_for_whom(small_home: Path) -> None:
     with writer_lock(small_home / "warehouse.lock", "the test", wait_seconds=1):
-        waiting = start(small_home, "rollback")
+        waiting = start_marquee(small_home, "rollback")
         assert waiting.stderr is not None
         said = waiting.stderr.readline()
         assert "the test" in said

@@ -3,7 +3,6 @@
 Launched as the UI does it, through the webserver's GraphQL, and waited for; the runs of `marquee run` are beside them.
 """
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +10,8 @@ import pytest
 from orchestration.schedules import ALL_SHARDS
 from tests.dagster_dev import Webserver
 from tests.orchestration.test_partitions import busiest_months, working_table
+
+pytestmark = pytest.mark.xdist_group("dagster_dev")  # one server for all of them
 
 TOP_40 = {"resources": {"parameters": {"config": {"top_movies": 40}}}}
 
@@ -30,17 +31,17 @@ def test_every_job_can_be_launched(
     assert webserver.launch(job, config, tags) == "SUCCESS"
 
 
-def test_a_single_month_and_a_single_shard_can_be_materialized(webserver: Webserver, live_copy: Path) -> None:
-    month, _ = busiest_months(live_copy)
+def test_a_single_month_and_a_single_shard_can_be_materialized(webserver: Webserver) -> None:
+    month, _ = busiest_months(webserver.home)
     assert webserver.launch("reload_ratings", {}, {"dagster/partition": month}) == "SUCCESS"
     assets = [["recs", "pair_recommendations"]]
     assert webserver.launch("__ASSET_JOB", TOP_40, {"dagster/partition": "3"}, assets) == "SUCCESS"
 
 
-def test_vectors_and_index_which_one_step_makes_can_be_made_alone(webserver: Webserver, live_copy: Path) -> None:
+def test_vectors_and_index_which_one_step_makes_can_be_made_alone(webserver: Webserver) -> None:
     def made() -> list[tuple[object, ...]]:
         return working_table(
-            live_copy,
+            webserver.home,
             "SELECT (SELECT count(*) FROM model.annoy_indexes), version FROM ops.table_versions "
             "WHERE table_name = 'model.user_vectors'",
         )

@@ -1,6 +1,5 @@
 """Months and shards: one can be made anew alone, touches only itself, and shows in Dagster's own records."""
 
-import shutil
 from pathlib import Path
 
 import dagster as dg
@@ -9,6 +8,7 @@ import pytest
 
 from orchestration.instance import execute, prepare_instance
 from recommender.parameters import make_parameters
+from tests.homes import copy_home
 from warehouse.home import Home
 
 PARAMETERS = make_parameters(settings={"top_movies": 40})
@@ -50,8 +50,7 @@ def test_one_month_is_made_anew_and_no_other_is_touched(small_home: Path) -> Non
 
 
 def test_import_reports_every_month_to_dagster(small_live: Path, tmp_path: Path) -> None:
-    home = tmp_path / "home"
-    shutil.copytree(small_live, home, symlinks=True)
+    home = copy_home(small_live, tmp_path)
     months = {str(row[0]) for row in working_table(home, "SELECT month FROM raw.rating_months")}
     with prepare_instance(Home(home)) as instance:
         assert instance.get_materialized_partitions(dg.AssetKey(["raw", "ratings"])) == months

@@ -1,31 +1,31 @@
 """Promote, roll back, retire, compare: the life of releases, through the command line."""
 
 import json
-import shutil
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from tests.command import marquee, marquee_json
+from tests.homes import copy_home, made_once
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def three_releases(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with three releases, the newest live."""
-    home = tmp_path_factory.mktemp("three") / "home"
-    shutil.copytree(small_live, home, symlinks=True)
-    for neighbours in (7, 13):
-        settings = ("--set", "top_movies=40", "--set", f"neighbours={neighbours}")
-        assert marquee_json(home, "run", *settings)["state"] == "live"
-    return home
+
+    def make(folder: Path) -> None:
+        home = copy_home(small_live, folder)
+        for neighbours in (7, 13):
+            settings = ("--set", "top_movies=40", "--set", f"neighbours={neighbours}")
+            assert marquee_json(home, "run", *settings)["state"] == "live"
+
+    return made_once(tmp_path_factory, "three", make) / "home"
 
 
 @pytest.fixture
 def home(three_releases: Path, tmp_path: Path) -> Path:
-    copy = tmp_path / "home"
-    shutil.copytree(three_releases, copy, symlinks=True)
-    return copy
+    return copy_home(three_releases, tmp_path)
 
 
 def live(home: Path) -> str:

@@ -19,6 +19,7 @@ from serving.http.app import create_app
 from serving.releases.snapshot import Snapshot, load_snapshot
 from serving.settings import SETTINGS_VARIABLE, ServingSettings
 from tests.command import ROOT, marquee_json
+from tests.homes import copy_home, made_once
 from warehouse.files import point_link
 from warehouse.home import Home
 
@@ -39,13 +40,15 @@ class TwoReleases:
 @pytest.fixture(scope="session")
 def built(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> TwoReleases:
     """Both releases, for reading only."""
-    root = tmp_path_factory.mktemp("serving") / "home"
-    shutil.copytree(small_live, root, symlinks=True)
-    home = Home(root)
-    first = home.current.resolve().stem
-    report = marquee_json(root, "run", "--set", "top_movies=40", "--set", "neighbours=10", "--set", "per_pair=7")
-    assert report["release"] != first
-    return TwoReleases(home, first, report["release"])
+
+    def make(folder: Path) -> None:
+        settings = ("--set", "top_movies=40", "--set", "neighbours=10", "--set", "per_pair=7")
+        assert marquee_json(copy_home(small_live, folder), "run", *settings)["state"] == "live"
+
+    home = Home(made_once(tmp_path_factory, "serving", make) / "home")
+    first, second = (Home(root).current.resolve().stem for root in (small_live, home.root))
+    assert first != second
+    return TwoReleases(home, first, second)
 
 
 @pytest.fixture
