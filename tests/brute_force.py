@@ -15,7 +15,21 @@ import multiprocessing
 import struct
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
+
+PARAMETERS = (
+    "like_threshold",
+    "liked_bonus",
+    "max_neighbours",
+    "min_likes",
+    "neighbour_step",
+    "neighbours",
+    "per_pair",
+    "top_movies",
+    "weighting",
+)
+"""All that is read of the parameters."""
 
 CLOSE = 1e-9
 EQUAL = 1e-12
@@ -41,8 +55,23 @@ def brute_force(
         model.film_scores(film)
     if processes == 1:
         return {pair: model.recommend(pair) for pair in wanted}
-    with multiprocessing.get_context("fork").Pool(processes) as pool:
-        return dict(zip(wanted, pool.map(model.recommend, wanted, chunksize=2000), strict=True))
+    # Not forked: the process of the tests has threads, of which a fork would copy the locks but not the threads.
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, spawn, initializer=_be_given, initargs=(model,)) as pool:
+        return dict(zip(wanted, pool.map(_recommend, wanted, chunksize=2000), strict=True))
+
+
+_model: "BruteForce"
+
+
+def _be_given(model: "BruteForce") -> None:
+    """Keep the model for all pairs that a process of the pool is asked for."""
+    global _model
+    _model = model
+
+
+def _recommend(pair: tuple[int, int]) -> Ranked:
+    return _model.recommend(pair)
 
 
 class BruteForce:
@@ -54,22 +83,24 @@ class BruteForce:
         vectors: Mapping[int, Sequence[float] | Mapping[int, float]],
         parameters: Mapping[str, object],
     ) -> None:
-        self.parameters = parameters
+        self.parameters = {name: parameters[name] for name in PARAMETERS}
         latest: dict[tuple[int, int], tuple[int, float]] = {}
         for user, movie, stars, timestamp in ratings:
             if (user, movie) not in latest or timestamp >= latest[user, movie][0]:
                 latest[user, movie] = (timestamp, stars)
         self.liked: dict[int, set[int]] = {}
         for (user, movie), (_, stars) in latest.items():
-            if stars >= parameters["like_threshold"]:
+            if stars >= self.parameters["like_threshold"]:
                 self.liked.setdefault(user, set()).add(movie)
         self.total_likes = Counter(movie for films in self.liked.values() for movie in films)
-        self.vectors = weighted(vectors, str(parameters["weighting"]))
+        self.vectors = weighted(vectors, str(self.parameters["weighting"]))
         self.sums = {user: self._exact_sum(films) for user, films in self.liked.items()}
         self.float_sums = {user: {tag: float(x) for tag, x in total.items()} for user, total in self.sums.items()}
         self.norms = {user: math.sqrt(math.fsum(x * x for x in s.values())) for user, s in self.float_sums.items()}
         self.users = sorted(
-            user for user, films in self.liked.items() if self.norms[user] > 0 and len(films) >= parameters["min_likes"]
+            user
+            for user, films in self.liked.items()
+            if self.norms[user] > 0 and len(films) >= self.parameters["min_likes"]
         )
         self.scores: dict[int, list[float]] = {}
         self.squares: dict[int, Fraction] = {}

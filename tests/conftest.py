@@ -11,6 +11,17 @@ from tests.dagster_dev import Webserver, dagster_dev
 from tests.homes import copy_home, made_once
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option that computes kept reference results anew."""
+    parser.addoption("--recompute", action="store_true", help="compute kept reference results anew; takes minutes")
+
+
+@pytest.fixture
+def recompute(request: pytest.FixtureRequest) -> bool:
+    """Whether kept reference results are to be computed anew."""
+    return bool(request.config.getoption("--recompute"))
+
+
 @pytest.fixture(scope="session")
 def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with the bundled sample, live with the book preset and the exact engine."""

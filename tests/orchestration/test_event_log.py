@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 from sqlalchemy import event
-from sqlalchemy.engine import Engine
+from sqlalchemy.engine import Connection, Engine
 
 from orchestration.event_log import quick_event_log
 from orchestration.instance import prepare_instance
@@ -13,11 +13,10 @@ from warehouse.home import Home
 
 
 def test_each_file_has_one_engine_during_the_block_and_the_events_are_there_after_it(tmp_path: Path) -> None:
-    engines: dict[str, set[int]] = {}
+    engines: dict[str, set[Engine]] = {}  # the engines themselves: an address may be used again
 
-    def note(connection: object) -> None:
-        engine = connection.engine  # type: ignore[attr-defined]
-        engines.setdefault(str(engine.url), set()).add(id(engine))
+    def note(connection: Connection) -> None:
+        engines.setdefault(str(connection.engine.url), set()).add(connection.engine)
 
     event.listen(Engine, "engine_connect", note)
     try:
