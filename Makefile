@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MARQUEE_HOME ?= $(CURDIR)/var
 
-.PHONY: setup run test dev serve lint format lock bench faults week clean
+.PHONY: setup run test check coverage dev serve lint format lock bench faults week clean
 
 setup: .venv/ready
 
@@ -19,8 +19,21 @@ setup: .venv/ready
 run: setup
 	$(BIN)/marquee run
 
+# A worker per core; other options by ARGS, as in `make test ARGS="-n0 -x tests/serving"`.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+# Before a commit: lint, types, and the tests of what differs from main; the campaigns are left to `make test`.
+check: lint
+	@tests=$$($(BIN)/python -m tests.changed); \
+	if [ -n "$$tests" ]; then $(BIN)/python -m pytest -n auto -m "not campaign" $$tests; else echo "no tests for this change"; fi
+
+# What the tests reach, in their own process and in those they start.
+coverage: setup
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n auto $(ARGS)
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 dev: setup
 	$(BIN)/marquee home
@@ -56,5 +69,5 @@ week: setup
 	$(BIN)/python -m tests.campaigns.week
 
 clean:
-	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis benchmarks/out
+	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* benchmarks/out
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

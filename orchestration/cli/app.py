@@ -39,7 +39,7 @@ def _main(
 
 def main() -> None:
     """Entry point of the console script."""
-    # In a script's background SIGINT is ignored, and Dagster would copy that to SIGTERM: nothing but a kill would end it.
+    # In the background of a script SIGINT is ignored. Dagster would copy that to SIGTERM, and only a kill would end us.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with one_line_errors():
