@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from orchestration.cli.app import app
 
 ROOT = Path(__file__).parent.parent
+DATA = ROOT / "tests" / "data"
 BIN = Path(sys.executable).parent
 HOME_VARIABLES = {"MARQUEE_HOME", "DAGSTER_HOME"}
 

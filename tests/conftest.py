@@ -55,6 +55,19 @@ def small_live(small_source: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     return made_once(tmp_path_factory, "live", make) / "home"
 
 
+@pytest.fixture(scope="session")
+def three_releases(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with three releases, the newest live."""
+
+    def make(folder: Path) -> None:
+        home = copy_home(small_live, folder)
+        for neighbours in (7, 13):
+            settings = ("--set", "top_movies=40", "--set", f"neighbours={neighbours}")
+            assert marquee_json(home, "run", *settings)["state"] == "live"
+
+    return made_once(tmp_path_factory, "three", make) / "home"
+
+
 @pytest.fixture
 def small_home(small_live: Path, tmp_path: Path) -> Path:
     """A copy of the small home, to do anything with."""

@@ -77,7 +77,7 @@ def read(home: Path) -> tuple[object, ...]:
 
 @pytest.fixture(scope="module")
 def home(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One home that goes through everything."""
+    """One home that goes through all that is refused or rejected; good input has a home of its own."""
     copy = copy_home(small_live, tmp_path_factory.mktemp("damage"))
     return copy
 
@@ -107,8 +107,8 @@ def refused(home: Path, *arguments: object) -> str:
     return lines[0]
 
 
-@damaged
-def test_bad_rows_are_kept_with_their_reason_and_good_ones_taken_in(home: Path, tmp_path: Path) -> None:
+def test_bad_rows_are_kept_with_their_reason_and_good_ones_taken_in(small_home: Path, tmp_path: Path) -> None:
+    home, before = small_home, read(small_home)
     path = tmp_path / "mixed.csv"
     lines, expected = [HEADER.encode().rstrip()], {}
     for kind, (text, reason) in LINES.items():
@@ -126,6 +126,7 @@ def test_bad_rows_are_kept_with_their_reason_and_good_ones_taken_in(home: Path, 
     assert {line: reason for line, reason, _ in kept} == {line: reason for line, (_, reason) in expected.items()}
     assert all(raw is not None for _, _, raw in kept)
     assert taken == [(9002, 4.0), (9003, 4.0), (9009, 4.5)]
+    assert read(home) == before
 
 
 @damaged
@@ -289,29 +290,40 @@ def test_thresholds_that_cannot_be_read_are_refused(home: Path) -> None:
 # -- and afterwards ----------------------------------------------------------------------------------------------------
 
 
-def test_good_input_goes_through_without_cleaning(home: Path, small_source: Path, tmp_path: Path) -> None:
-    """The last test but those that damage the good release again."""
-    report = marquee_json(home, "run", "--source", small_source, "--replace-source", *SETTINGS)
+def test_good_input_goes_through_without_cleaning(
+    small_home: Path, small_source: Path, edited_source: Callable[[], Path], tmp_path: Path
+) -> None:
+    """After a file and a source that were refused and one that failed a check, in the same home."""
+    path = tmp_path / "new.csv"
+    path.write_text("this is no table\n")
+    refused(small_home, "ingest", path)
+    source = edited_source()
+    films_and_users_swapped(source)
+    report = marquee_json(small_home, "run", "--source", source, "--replace-source", *SETTINGS, expect=1)
+    assert report["state"] == "rejected"
+    no_ratings(source)
+    refused(small_home, "run", "--source", source, "--replace-source")
+
+    report = marquee_json(small_home, "run", "--source", small_source, "--replace-source", *SETTINGS)
     assert report["state"] == "live"
     assert report["failed_checks"] == []
-    path = tmp_path / "good.csv"
-    path.write_text(f"{HEADER}9001,{some_film(home).decode()},5.0,{TIME}\n")
-    assert marquee_json(home, "ingest", path)["files"][0]["accepted"] == 1
-    assert marquee_json(home, "refresh", *SETTINGS)["state"] == "live"
+    path.write_text(f"{HEADER}9001,{some_film(small_home).decode()},5.0,{TIME}\n")
+    assert marquee_json(small_home, "ingest", path)["files"][0]["accepted"] == 1
+    assert marquee_json(small_home, "refresh", *SETTINGS)["state"] == "live"
 
 
-def test_changed_bytes_of_the_index_are_found_and_a_retrain_mends_them(home: Path) -> None:
-    before = live(home)
-    (model,) = {path for path in (home / "models").iterdir() if path.name == newest_model(home)}
-    path = model / "users.ann"
+def test_changed_bytes_of_the_index_are_found_and_a_retrain_mends_them(small_home: Path) -> None:
+    home, before = small_home, live(small_home)
+    settings = ("--set", "top_movies=40", "--set", "neighbours=11")
+    path = home / "models" / newest_model(home) / "users.ann"
     path.chmod(0o644)
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 0xFF
     path.write_bytes(content)
-    report = marquee_json(home, "refresh", *SETTINGS, "--set", "neighbours=11", expect=1)
+    report = marquee_json(home, "refresh", *settings, expect=1)
     assert "index_files" in report["failed_checks"]
     assert live(home) == before
-    assert marquee_json(home, "run", *SETTINGS, "--set", "neighbours=11")["state"] == "live"
+    assert marquee_json(home, "run", *settings)["state"] == "live"
 
 
 def newest_model(home: Path) -> str:
@@ -319,11 +331,13 @@ def newest_model(home: Path) -> str:
         return str(con.execute("SELECT max(model_version) FROM model.annoy_indexes").fetchall()[0][0])
 
 
-@damaged
-def test_a_release_without_its_pack_is_refused(home: Path) -> None:
+def test_a_release_without_its_pack_is_refused(three_releases: Path, tmp_path: Path) -> None:
+    home = copy_home(three_releases, tmp_path)
+    before = read(home)
     older = sorted(path.stem for path in (home / "published").glob("*Z-*.duckdb") if path.stem != live(home))[-1]
     shutil.rmtree(home / "published" / f"{older}.pack")
     assert "is gone" in refused(home, "promote", older, "--force", "--why", "to see")
+    assert read(home) == before
 
 
 INSTALLATION = ("thresholds that cannot be read", "an index with changed bytes", "a release whose pack is gone")

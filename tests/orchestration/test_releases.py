@@ -7,20 +7,7 @@ import duckdb
 import pytest
 
 from tests.command import marquee, marquee_json
-from tests.homes import copy_home, made_once
-
-
-@pytest.fixture(scope="session")
-def three_releases(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with three releases, the newest live."""
-
-    def make(folder: Path) -> None:
-        home = copy_home(small_live, folder)
-        for neighbours in (7, 13):
-            settings = ("--set", "top_movies=40", "--set", f"neighbours={neighbours}")
-            assert marquee_json(home, "run", *settings)["state"] == "live"
-
-    return made_once(tmp_path_factory, "three", make) / "home"
+from tests.homes import copy_home
 
 
 @pytest.fixture

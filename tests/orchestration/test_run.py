@@ -17,11 +17,10 @@ import pytest
 
 from recommender.parameters import make_parameters
 from tests.brute_force import Rating, brute_force
-from tests.command import ROOT, marquee, marquee_json
+from tests.command import DATA, ROOT, marquee, marquee_json
 from tests.reference import assert_is_brute_force
 
 RELEASE_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
-EXCERPT = ROOT.parent / "shared" / "data" / "ml-latest-excerpt"
 
 
 def published_pairs(path: Path) -> dict[tuple[int, int], list[tuple[int, int]]]:
@@ -158,11 +157,10 @@ def test_analysts_read_while_the_pipeline_writes(small_home: Path) -> None:
     assert failures == []
 
 
-@pytest.mark.skipif(not EXCERPT.exists(), reason="the excerpt of ml-latest lies beside the project, not in it")
 def test_excerpt_as_far_as_it_is_usable(tmp_path: Path) -> None:
     """The damaged excerpt: what can be used is used exactly, what cannot is kept with its reason."""
     home = tmp_path / "home"
-    report = marquee_json(home, "run", "--source", EXCERPT, "--set", "top_movies=50", expect=1)
+    report = marquee_json(home, "run", "--source", DATA / "ml-latest-cut", "--set", "top_movies=50", expect=1)
     assert report["state"] == "rejected"
     assert report["failed_checks"] == ["likes_with_vector"]
     assert "genome-scores.csv may be cut short" in report["errors"][0]
@@ -170,10 +168,10 @@ def test_excerpt_as_far_as_it_is_usable(tmp_path: Path) -> None:
     database = Path(report["database"])
     with duckdb.connect(str(database), read_only=True) as con:
         films = con.execute("SELECT count(*), max(len(relevance)) FROM genome").fetchone()
-    assert films == (177, 1128)
+    assert films == (24, 1128)
     reasons = marquee_reasons(home)
     assert any("of 1128 tags" in reason for reason in reasons)
-    with (EXCERPT / "ratings.csv").open() as file:
+    with (DATA / "ml-latest-cut" / "ratings.csv").open() as file:
         rows = [line.strip().split(",") for line in file][1:]
     whole = [row for row in rows if len(row) == 4 and all(row)]
     known = known_films(home)

@@ -16,6 +16,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.command import DATA, ROOT
 from warehouse.errors import SourceError
 from warehouse.ingest import importer as imports
 from warehouse.ingest import plain_reader
@@ -28,8 +29,6 @@ from warehouse.schemas.row_rules import row_rules
 from warehouse.sources.resolve import LocalSource, resolve_source
 
 RULES = row_rules()
-ROOT = Path(__file__).resolve().parents[2]
-EXCERPT = ROOT.parent / "shared" / "data" / "ml-latest-excerpt"
 TIME = 1_000_000_000
 
 MOVIES = "movieId,title,genres\n1,Toy Story (1995),Adventure|Comedy\n2,Jumanji (1995),Fantasy\n3,Heat (1995),Crime\n"
@@ -359,16 +358,14 @@ def test_genome_is_gathered_and_incomplete_films_left_out(tmp_path: Path):
 
 
 def test_real_excerpt_is_used_as_far_as_it_goes(tmp_path: Path):
-    if not EXCERPT.is_dir():
-        pytest.skip(f"the excerpt of ml-latest is not at {EXCERPT}")
-    manifest = imported(EXCERPT, tmp_path)
+    manifest = imported(DATA / "ml-latest-cut", tmp_path)
     check_account(manifest)
     assert manifest.n_tags == 1128
-    assert manifest.counts["genome"] == 177
-    assert manifest.incomplete_genome_films.examples == ("film 187: 343 of 1128 tags",)
-    assert manifest.counts["ratings"] + len(rejected(manifest, "ratings.csv")) == 39_999
+    assert manifest.counts["genome"] == 24
+    assert manifest.incomplete_genome_films.examples == ("film 25: 343 of 1128 tags",)
+    assert manifest.counts["ratings"] + len(rejected(manifest, "ratings.csv")) == 6_000
     assert {reason for _, _, reason in rejected(manifest, "ratings.csv")} == {"unknown film"}
-    with (EXCERPT / "ratings.csv").open() as file:
+    with (DATA / "ml-latest-cut" / "ratings.csv").open() as file:
         lines = file.read().splitlines()
     assert all(lines[line - 1] == raw for line, raw, _ in rejected(manifest, "ratings.csv"))
 
