@@ -9,12 +9,13 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
-from typer.testing import CliRunner
-
-from orchestration.cli.app import app
+from orchestration.cli.app import main
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "tests" / "data"
@@ -27,18 +28,25 @@ Done = subprocess.CompletedProcess[str]
 def marquee(home: Path, *arguments: object, expect: int | None = 0) -> Done:
     """Call the command in this process and compare its exit code with the one expected (None: any).
 
-    An exception that a user would see as a traceback is raised here.
+    What a user would see as a traceback is raised here.
     """
-    words = ["--home", str(home), *map(str, arguments)]
-    before = dict(os.environ)
-    for variable in HOME_VARIABLES:
-        os.environ.pop(variable, None)
-    try:
-        found = CliRunner().invoke(app, words, prog_name="marquee", catch_exceptions=False)
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-    return _expected(Done(words, found.exit_code, found.stdout, found.stderr), expect)
+    words = ["marquee", "--home", str(home), *map(str, arguments)]
+    stdout, stderr = (TextIOWrapper(BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
+    code: Any = 0
+    with (
+        patch.dict(os.environ),
+        patch.object(sys, "argv", words),
+        redirect_stdout(stdout),
+        redirect_stderr(stderr),
+    ):
+        for variable in HOME_VARIABLES:
+            os.environ.pop(variable, None)
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+    said = (stream.buffer.getvalue().decode() for stream in (stdout, stderr))  # type: ignore[attr-defined]
+    return _expected(Done(words, code, *said), expect)
 
 
 def marquee_process(home: Path, *arguments: object, expect: int | None = 0) -> Done:

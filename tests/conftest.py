@@ -28,7 +28,7 @@ def sample_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     def make(folder: Path) -> None:
         report = marquee_json(folder / "home", "run", "--source", "sample", "--preset", "book", "--set", "engine=exact")
-        assert report["state"] == "live"
+        assert report["state"] == "live", report
 
     return made_once(tmp_path_factory, "sample", make) / "home"
 
@@ -50,7 +50,7 @@ def small_live(small_source: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
     def make(folder: Path) -> None:
         report = marquee_json(folder / "home", "run", "--source", small_source, "--set", "top_movies=40")
-        assert report["state"] == "live"
+        assert report["state"] == "live", report
 
     return made_once(tmp_path_factory, "live", make) / "home"
 

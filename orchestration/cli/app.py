@@ -43,4 +43,4 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     with one_line_errors():
-        app()
+        app(prog_name="marquee")
