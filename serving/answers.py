@@ -1,120 +1,69 @@
-"""Answers from a snapshot as plain values: the shapes of the HTTP API, without HTTP.
+"""What an answer contains, as plain values: the shapes of the HTTP API, without HTTP.
 
-Belongs here: what an answer contains and when a release has none. Does not belong here: reading parameters
-(`serving.http.parameters`), choosing a release (`serving.releases.follower`), transport (`serving.http.app`).
+Belongs here: the content of answers, and when a release has none. Does not belong here: the form of parameters
+(`serving.questions`), choosing a release (`serving.releases.follower`), caches and counts (`serving.service`).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from serving.http.parameters import MOST_ANSWERS, distinct_films, engine_wanted, whole_number
-from serving.http.problems import Problem, not_found
-from serving.live_answers import has_vector, rank_films
+from pydantic import ValidationError
+
+from recommender.errors import UsageError
+from serving.problems import Problem, not_found
+from serving.questions import Engine, RecommendQuestion, refusal
 from serving.releases.snapshot import Snapshot, SnapshotError, load_snapshot
 from warehouse.home import Home
 from warehouse.releases.reader import release_path
 
 
-@dataclass(frozen=True)
-class Identity:
-    """What every answer says about its origin.
-
-    Attributes
-    ----------
-    release, model_version, deployment : str
-    """
-
-    release: str
-    model_version: str
-    deployment: str
-
-    def values(self) -> dict[str, str]:
-        """The three as they stand in an answer."""
-        return {"release": self.release, "model_version": self.model_version, "deployment": self.deployment}
-
-
-def identity(snapshot: Snapshot, deployment: str) -> Identity:
-    """Identify the answers a deployment gives from a snapshot."""
-    return Identity(snapshot.release, snapshot.model_version, deployment)
-
-
-@dataclass(frozen=True)
-class FilmList:
-    """A list of films as a release sees it.
-
-    Attributes
-    ----------
-    known : list of int
-        Films of the release, in the order asked.
-    unknown : list of int
-        The others.
-    """
+class FilmList(NamedTuple):
+    """Films of a question: those the release knows, in the order asked, and the others."""
 
     known: list[int]
     unknown: list[int]
 
 
 def sort_out(snapshot: Snapshot, movie_ids: Sequence[int]) -> FilmList:
-    """Separate films the release knows from those it does not.
+    """Separate films the release knows from those it does not."""
+    rows = snapshot.films.row_of
+    return FilmList(
+        [movie for movie in movie_ids if movie in rows], [movie for movie in movie_ids if movie not in rows]
+    )
+
+
+def choose_engine(snapshot: Snapshot, wanted: Engine | None, preference: str, exact_up_to_likes: int) -> str:
+    """Choose the engine: the one asked for, else the preferred one; auto is exact while that is fast enough.
 
     Raises
     ------
     Problem
-        404 naming `ids`, if none is known, or none of those known has a vector.
+        409 naming `engine`, if annoy was asked for and the release has no usable index.
     """
-    known = [movie for movie in movie_ids if movie in snapshot.films.row_of]
-    unknown = [movie for movie in movie_ids if movie not in snapshot.films.row_of]
-    if not known:
-        raise not_found("ids", f"release {snapshot.release} knows none of these films; find films with /movies?q=TITLE")
-    if not any(has_vector(snapshot, movie) for movie in known):
-        raise Problem(
-            404,
-            "no-vector",
-            "none of these films has tags, so nobody's taste can be compared with them; add a film that has",
-            "ids",
-        )
-    return FilmList(known, unknown)
-
-
-def default_engine(snapshot: Snapshot, preference: str, exact_up_to_likes: int) -> str:
-    """Engine for a request that names none: exact while comparing all users is fast enough."""
-    if preference != "auto":
-        return preference if preference == "exact" or snapshot.index is not None else "exact"
-    small = len(snapshot.neighbourhood.likes.films) <= exact_up_to_likes
-    return "exact" if small or snapshot.index is None else "annoy"
-
-
-def require_engine(snapshot: Snapshot, engine: str) -> None:
-    """Refuse an engine this release cannot use.
-
-    Raises
-    ------
-    Problem
-        409 naming `engine`.
-    """
-    if engine == "annoy" and snapshot.index is None:
+    if wanted == "annoy" and snapshot.index is None:
         raise Problem(409, "no-index", f"{snapshot.index_problem}; ask with engine=exact", "engine")
+    if wanted is not None:
+        return wanted
+    small = len(snapshot.neighbourhood.likes.films) <= exact_up_to_likes
+    if snapshot.index is None or preference == "exact" or (preference == "auto" and small):
+        return "exact"
+    return "annoy"
 
 
 def live_answer(snapshot: Snapshot, deployment: str, films: FilmList, num: int, engine: str) -> dict[str, Any]:
     """Recommend from the release's model, computed now.
 
-    Parameters
-    ----------
-    snapshot : Snapshot
-    deployment : str
-    films : FilmList
-        From `sort_out`.
-    num : int
-    engine : {'exact', 'annoy'}
-
-    Returns
-    -------
-    dict
-        ``release, model_version, deployment, input, unknown, recommendations``.
+    Raises
+    ------
+    Problem
+        404 naming `ids`, if no film is known, or none of those known has a vector.
     """
-    return _recommendation(snapshot, deployment, films, rank_films(snapshot, films.known, num, engine))
+    if not films.known:
+        raise not_found("ids", f"release {snapshot.release} knows none of these films; find films with /movies?q=TITLE")
+    if not any(snapshot.has_vector(movie) for movie in films.known):
+        text = "none of these films has tags, so nobody's taste can be compared with them; add a film that has"
+        raise Problem(404, "no-vector", text, "ids")
+    return _recommendation(snapshot, deployment, films, snapshot.rank_films(films.known, num, engine))
 
 
 def pair_answer(snapshot: Snapshot, deployment: str, one: int, other: int) -> dict[str, Any]:
@@ -135,11 +84,16 @@ def pair_answer(snapshot: Snapshot, deployment: str, one: int, other: int) -> di
     return _recommendation(snapshot, deployment, FilmList([one, other], []), snapshot.pairs.find(one, other))
 
 
+def _origin(snapshot: Snapshot, deployment: str) -> dict[str, str]:
+    """What every answer says about where it comes from."""
+    return {"release": snapshot.release, "model_version": snapshot.model_version, "deployment": deployment}
+
+
 def _recommendation(
     snapshot: Snapshot, deployment: str, films: FilmList, ranked: Sequence[tuple[int, int]]
 ) -> dict[str, Any]:
     return {
-        **identity(snapshot, deployment).values(),
+        **_origin(snapshot, deployment),
         "input": [snapshot.films.title(movie) for movie in films.known],
         "unknown": films.unknown,
         "recommendations": [
@@ -151,15 +105,15 @@ def _recommendation(
 
 def signup_answer(snapshot: Snapshot, deployment: str) -> dict[str, Any]:
     """All sign-up films."""
-    return {**identity(snapshot, deployment).values(), "movies": snapshot.films.signup_cards()}
+    return {**_origin(snapshot, deployment), "movies": snapshot.films.signup_cards()}
 
 
-def search_answer(snapshot: Snapshot, deployment: str, question: str, limit: int) -> dict[str, Any]:
-    """Films whose titles answer a search, best first."""
+def search_answer(snapshot: Snapshot, deployment: str, words: str, limit: int) -> dict[str, Any]:
+    """Films whose titles match the words, best first."""
     films = snapshot.films
     return {
-        **identity(snapshot, deployment).values(),
-        "query": question,
+        **_origin(snapshot, deployment),
+        "query": words,
         "movies": [
             {
                 **films.card(films.movie_ids[row]),
@@ -167,7 +121,7 @@ def search_answer(snapshot: Snapshot, deployment: str, question: str, limit: int
                 "has_vector": films.has_vector[row],
                 "signup": films.movie_ids[row] in films.signup_rank,
             }
-            for row in snapshot.titles.search(question, limit)
+            for row in snapshot.titles.search(words, limit)
         ],
     }
 
@@ -177,38 +131,27 @@ def release_answer(snapshot: Snapshot, deployment: str) -> dict[str, Any]:
     return {**snapshot.lineage, "deployment": deployment}
 
 
-def answer(home: Home, movie_ids: Sequence[int], num: int, engine: str | None = None) -> dict[str, Any]:
+def answer(home: Home, movie_ids: Sequence[int], num: int, engine: Engine | None = None) -> dict[str, Any]:
     """Recommend from the live release of a home, without a service: what `marquee recommend` prints.
 
-    Parameters
-    ----------
-    home : Home
-    movie_ids : sequence of int
-        1 to 100 distinct films.
-    num : int
-        1 to 100.
-    engine : {'exact', 'annoy'}, optional
-        Default: exact.
-
-    Returns
-    -------
-    dict
-        As `/recommend` answers; the deployment is ``command-line``.
+    The answer is that of `/recommend` with engine=exact by default; its deployment is ``command-line``.
 
     Raises
     ------
+    UsageError
+        If the films or their number would be refused with 422 over HTTP.
     Problem
-        If the request would be refused over HTTP; a ValueError whose text says why.
+        If the release has no answer.
     NoReleaseError
         If nothing is live.
     """
-    ids = distinct_films("ids", movie_ids)
-    whole_number("num", str(num), 1, MOST_ANSWERS)
-    chosen = engine_wanted([engine] if engine else []) or "exact"
+    try:
+        question = RecommendQuestion(ids=list(movie_ids), num=num, engine=engine)
+    except ValidationError as error:
+        raise UsageError(refusal(error.errors()).detail) from None
     snapshot = _load_live(home)
-    films = sort_out(snapshot, ids)
-    require_engine(snapshot, chosen)
-    return live_answer(snapshot, "command-line", films, num, chosen)
+    chosen = choose_engine(snapshot, question.engine, "exact", 0)
+    return live_answer(snapshot, "command-line", sort_out(snapshot, question.ids), question.num, chosen)
 
 
 def _load_live(home: Home) -> Snapshot:

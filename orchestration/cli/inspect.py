@@ -43,7 +43,7 @@ def query(
 def recommend(
     context: typer.Context,
     movie_ids: Annotated[list[int], typer.Argument(metavar="MOVIE_ID...", help="1 to 100 films the user likes.")],
-    num: Annotated[int, typer.Option("-n", "--num", min=1, max=1000, help="How many films.")] = 10,
+    num: Annotated[int, typer.Option("-n", "--num", min=1, max=100, help="How many films.")] = 10,
     as_json: JsonFlag = False,
 ) -> None:
     """Recommend films to somebody who likes these, from the model of the live release."""

@@ -1,39 +1,33 @@
-"""The HTTP application: endpoints, and nothing in them but reading parameters and sending replies.
+"""The HTTP application: endpoints, and nothing in them but passing questions on and sending replies.
 
-Belongs here: routes, status codes, response headers. Does not belong here: what an answer contains (`serving.answers`),
-limits (`serving.http.middleware`), processes and sockets (`serving.http.server`).
+Belongs here: routes, status codes, response headers. Does not belong here: what may be asked (`serving.questions`), the
+content of answers (`serving.answers`), limits (`serving.http.middleware`), processes and sockets
+(`serving.http.server`).
 """
 
 import gzip
-from collections.abc import AsyncIterator, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from fastapi import FastAPI, Request, Response
-from fastapi.openapi.utils import get_openapi
+from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from fastapi import Path as PathParameter
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
 from serving.answers import release_answer
 from serving.http import openapi as documents
 from serving.http.middleware import Gate
-from serving.http.openapi import CLIENT, ENGINE, IDS, LIMIT, NUM, QUERY, path_film, refusals
-from serving.http.parameters import (
-    LARGEST_ID,
-    answers_wanted,
-    client_key,
-    engine_wanted,
-    film_ids,
-    only_known,
-    single,
-    title_wanted,
-    whole_number,
-)
-from serving.http.problems import MEDIA_TYPE, Problem
+from serving.http.openapi import documented, openapi_document
 from serving.metrics import REFUSED, metrics_text
-from serving.service import Chosen, Reply, Service, to_json
+from serving.problems import MEDIA_TYPE, Problem, bad_parameter, to_json
+from serving.questions import Client, FilmId, NoParameters, RecommendQuestion, SearchQuestion, refusal
+from serving.releases.follower import Chosen
+from serving.service import Reply, Service
 from serving.settings import ServingSettings
 from warehouse.home import Home
 
@@ -46,19 +40,9 @@ list of films. Every answer names its release, model and deployment, in the body
 
 
 def create_app(home: Home, settings: ServingSettings | None = None, workers: int = 1) -> FastAPI:
-    """Make the application over a home's live releases.
+    """Make the application over a home's live releases, for `workers` processes side by side.
 
-    Parameters
-    ----------
-    home : Home
-    settings : ServingSettings, optional
-    workers : int
-        Processes that will run it side by side.
-
-    Returns
-    -------
-    FastAPI
-        Loads when it starts up (its lifespan); `app.state.service` is its Service.
+    It loads when it starts up (its lifespan); `app.state.service` is its Service.
     """
     chosen_settings = settings or ServingSettings()
     service = Service(home, chosen_settings, workers)
@@ -83,6 +67,7 @@ def create_app(home: Home, settings: ServingSettings | None = None, workers: int
     )
     app.state.service = service
     app.exception_handler(Problem)(_problem_response)
+    app.exception_handler(RequestValidationError)(_bad_request)
     app.exception_handler(HTTPException)(_http_problem)
     _add_answers(app, service)
     _add_operations(app, service)
@@ -97,6 +82,10 @@ async def _problem_response(request: Request, problem: Problem) -> Response:
     return Response(problem.encoded(), problem.status, headers, MEDIA_TYPE)
 
 
+async def _bad_request(request: Request, error: RequestValidationError) -> Response:
+    return await _problem_response(request, refusal(error.errors()))
+
+
 async def _http_problem(request: Request, error: HTTPException) -> Response:
     """Turn the framework's own refusals (no such path, wrong method) into problem details."""
     kinds = {404: "no-such-path", 405: "wrong-method"}
@@ -108,17 +97,24 @@ async def _http_problem(request: Request, error: HTTPException) -> Response:
     return await _problem_response(request, Problem(error.status_code, kind, detail, headers=dict(error.headers or {})))
 
 
-def _parameters(request: Request, *known: str) -> dict[str, list[str]]:
-    """Query parameters by name, each with all its values; refuses names nobody reads."""
-    values: dict[str, list[str]] = {}
-    for name, value in request.query_params.multi_items():
-        values.setdefault(name, []).append(value)
-    only_known(values, known)
-    return values
+def _given_once(request: Request) -> None:
+    """Refuse what is given twice: of several values the framework takes one in silence."""
+    counts = Counter(name for name, _ in request.query_params.multi_items() if name != "ids")
+    counts["Marquee-Client"] = len(request.headers.getlist("marquee-client"))
+    for name, count in counts.items():
+        if count > 1:
+            raise bad_parameter(name[:40], f"{name[:40]} was given {count} times; give it once")
 
 
-def _chosen(request: Request, service: Service) -> Chosen:
-    return service.choose(client_key(request.headers.getlist("marquee-client")))
+ONCE = [Depends(_given_once)]
+ClientKey = Annotated[
+    Client,
+    Header(
+        alias="Marquee-Client",
+        description="Key of a client, which then always meets the same variant (champion or challenger).",
+    ),
+]
+SignupFilmId = Annotated[FilmId, PathParameter(description="A sign-up film.")]
 
 
 def _origin(chosen: Chosen, deployment: str) -> dict[str, str]:
@@ -145,51 +141,33 @@ def _zipped(body: bytes) -> bytes:
     return gzip.compress(body, 6, mtime=0)
 
 
-def _document(model: type, *parameters: dict[str, Any], statuses: Sequence[int] = ()) -> dict[str, Any]:
-    """Keyword arguments that document a route."""
-    return {
-        "responses": {200: {"model": model, "description": "The answer."}, **refusals(*statuses)},
-        "openapi_extra": {"parameters": list(parameters)} if parameters else None,
-        "response_class": Response,
-    }
-
-
 def _add_answers(app: FastAPI, service: Service) -> None:
     """Add the endpoints that answer from a release."""
     deployment = service.settings.deployment
 
-    @app.get("/recommend", **_document(documents.Recommendation, IDS, NUM, ENGINE, CLIENT, statuses=(404, 409, 422)))
-    async def recommend(request: Request) -> Response:
+    @app.get("/recommend", dependencies=ONCE, **documented(documents.Recommendation, 404, 409))
+    async def recommend(question: Annotated[RecommendQuestion, Query()], client: ClientKey = None) -> Response:
         """Recommend films to somebody who likes these, computed live from the release's model."""
-        values = _parameters(request, "ids", "num", "engine")
-        ids = film_ids("ids", values.get("ids", []))
-        num, engine = answers_wanted(values.get("num", [])), engine_wanted(values.get("engine", []))
-        return _response(await service.recommend(_chosen(request, service), ids, num, engine), deployment)
+        return _response(await service.recommend(service.choose(client), question), deployment)
 
-    @app.get(
-        "/pairs/{a}/{b}",
-        **_document(documents.Recommendation, path_film("a"), path_film("b"), CLIENT, statuses=(404, 422)),
-    )
-    async def pairs(request: Request) -> Response:
+    @app.get("/pairs/{a}/{b}", dependencies=ONCE, **documented(documents.Recommendation, 404))
+    async def pairs(
+        a: SignupFilmId, b: SignupFilmId, question: Annotated[NoParameters, Query()], client: ClientKey = None
+    ) -> Response:
         """Recommend films to somebody who likes two sign-up films, from the precomputed table."""
-        _parameters(request)
-        one, other = (whole_number(name, request.path_params[name], 1, LARGEST_ID) for name in ("a", "b"))
-        return _response(service.pair(_chosen(request, service), one, other), deployment)
+        return _response(service.pair(service.choose(client), a, b), deployment)
 
-    @app.get("/movies", **_document(documents.FoundFilms, QUERY, LIMIT, CLIENT, statuses=(422,)))
-    async def movies(request: Request) -> Response:
+    @app.get("/movies", dependencies=ONCE, **documented(documents.FoundFilms))
+    async def movies(question: Annotated[SearchQuestion, Query()], client: ClientKey = None) -> Response:
         """Find films by title."""
-        values = _parameters(request, "q", "limit")
-        question = title_wanted(values.get("q", []))
-        limit = single("limit", values.get("limit", []))
-        count = 10 if limit is None else whole_number("limit", limit, 1, 50)
-        return _response(await service.search(_chosen(request, service), question, count), deployment)
+        return _response(await service.search(service.choose(client), question), deployment)
 
-    @app.get("/signup-movies", **_document(documents.SignupFilms, CLIENT, statuses=(422,)))
-    async def signup_movies(request: Request) -> Response:
+    @app.get("/signup-movies", dependencies=ONCE, **documented(documents.SignupFilms))
+    async def signup_movies(
+        request: Request, question: Annotated[NoParameters, Query()], client: ClientKey = None
+    ) -> Response:
         """List the films of the sign-up page, most liked first."""
-        _parameters(request)
-        response = _response(service.signup_movies(_chosen(request, service)), deployment)
+        response = _response(service.signup_movies(service.choose(client)), deployment)
         response.headers["Vary"] = "Marquee-Client, Accept-Encoding"
         if "gzip" in request.headers.get("accept-encoding", ""):
             response.body = _zipped(bytes(response.body))
@@ -197,11 +175,10 @@ def _add_answers(app: FastAPI, service: Service) -> None:
             response.headers["Content-Length"] = str(len(response.body))
         return response
 
-    @app.get("/release", **_document(documents.Lineage, CLIENT, statuses=(422,)))
-    async def release(request: Request) -> Response:
+    @app.get("/release", dependencies=ONCE, **documented(documents.Lineage))
+    async def release(question: Annotated[NoParameters, Query()], client: ClientKey = None) -> Response:
         """Tell what the live release was made of, down to source files and their sha256."""
-        _parameters(request)
-        chosen = _chosen(request, service)
+        chosen = service.choose(client)
         return _response(Reply(to_json(release_answer(chosen.snapshot, deployment)), chosen), deployment)
 
 
@@ -209,12 +186,12 @@ def _add_operations(app: FastAPI, service: Service) -> None:
     """Add what operators and their tools ask."""
     deployment = service.settings.deployment
 
-    @app.get("/health/live", **_document(documents.Health))
+    @app.get("/health/live", **documented(documents.Health))
     async def live() -> Response:
         """Tell that the process is there."""
         return Response(to_json({"status": "live", "deployment": deployment}), media_type="application/json")
 
-    @app.get("/health/ready", **_document(documents.Health))
+    @app.get("/health/ready", **documented(documents.Health))
     async def ready() -> Response:
         """Tell whether a release is loaded."""
         chosen = service.choose(None)
@@ -231,15 +208,6 @@ def _add_operations(app: FastAPI, service: Service) -> None:
     async def openapi() -> Response:
         """Serve this document."""
         return Response(to_json(openapi_document(app)), media_type="application/json")
-
-
-def openapi_document(app: FastAPI) -> dict[str, Any]:
-    """Make the OpenAPI document of the application."""
-    if app.openapi_schema is None:
-        app.openapi_schema = documents.complete(
-            get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        )
-    return app.openapi_schema
 
 
 def _add_pages(app: FastAPI) -> None:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from serving.http.problems import MEDIA_TYPE, Problem
 from serving.http.rate_limit import RateLimit, is_loopback
 from serving.metrics import LATENCY, REFUSED, REQUESTS
+from serving.problems import MEDIA_TYPE, Problem
 from serving.settings import ServingSettings
 
 Scope = MutableMapping[str, Any]

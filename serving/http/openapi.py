@@ -1,14 +1,16 @@
-"""The OpenAPI document: shapes of answers and refusals, and parameters, as a client may rely on them.
+"""The OpenAPI document: shapes of answers and refusals, as a client may rely on them.
 
-Belongs here: what is written in the document. Does not belong here: reading requests (`serving.http.parameters`, which
-the tests hold against this), making answers (`serving.answers`)."""
+Belongs here: what is written in the document beside the parameters, which FastAPI takes from `serving.questions`. Does
+not belong here: making answers (`serving.answers`).
+"""
 
 from typing import Any
 
+from fastapi import FastAPI, Response
+from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
-from serving.http.parameters import ENGINES, LARGEST_ID, LONGEST_QUERY, MOST_ANSWERS, MOST_FILMS
-from serving.http.problems import MEDIA_TYPE
+from serving.problems import MEDIA_TYPE
 
 
 class _Document(BaseModel):
@@ -133,92 +135,36 @@ class ProblemDetails(_Document):
     parameter: str | None = Field(default=None, description="The parameter to blame.")
 
 
-def _film_id() -> dict[str, Any]:
-    return {"type": "integer", "minimum": 1, "maximum": LARGEST_ID}
-
-
-CLIENT = {
-    "name": "Marquee-Client",
-    "in": "header",
-    "required": False,
-    "description": "Key of a client, which then always meets the same variant (champion or challenger).",
-    "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"},
-}
-
-IDS = {
-    "name": "ids",
-    "in": "query",
-    "required": True,
-    "style": "form",
-    "explode": False,
-    "description": "Films somebody likes, separated by commas; ids=1&ids=2 works as well.",
-    "schema": {"type": "array", "items": _film_id(), "minItems": 1, "maxItems": MOST_FILMS, "uniqueItems": True},
-    "example": [4993, 41566],
-}
-
-NUM = {
-    "name": "num",
-    "in": "query",
-    "required": False,
-    "description": "Films to recommend at most.",
-    "schema": {"type": "integer", "minimum": 1, "maximum": MOST_ANSWERS, "default": 10},
-}
-
-ENGINE = {
-    "name": "engine",
-    "in": "query",
-    "required": False,
-    "description": "exact compares all users, annoy those an index proposes. Default: the service's choice.",
-    "schema": {"type": "string", "enum": list(ENGINES)},
-}
-
-QUERY = {
-    "name": "q",
-    "in": "query",
-    "required": True,
-    "description": "Words of a title, a year; case, accents, order of articles and small slips do not matter.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_QUERY},
-    "example": "the matrix",
-}
-
-LIMIT = {
-    "name": "limit",
-    "in": "query",
-    "required": False,
-    "description": "Films to return at most.",
-    "schema": {"type": "integer", "minimum": 1, "maximum": 50, "default": 10},
+_MEANINGS = {
+    404: "The release does not know what was asked for.",
+    409: "This release cannot answer in the way asked for.",
+    422: "A parameter is missing, unknown or malformed; `parameter` names it.",
+    429: "Too many requests; Retry-After says when to come back.",
+    503: "No release is live.",
 }
 
 
-def path_film(name: str) -> dict[str, Any]:
-    """Document a film id in the path."""
-    return {
-        "name": name,
-        "in": "path",
-        "required": True,
-        "description": "A sign-up film.",
-        "schema": _film_id(),
-    }
-
-
-def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """Document refusals with these statuses, and those any endpoint can give."""
-    meanings = {
-        404: "The release does not know what was asked for.",
-        409: "This release cannot answer in the way asked for.",
-        422: "A parameter is missing, unknown or malformed; `parameter` names it.",
-        429: "Too many requests; Retry-After says when to come back.",
-        503: "No release is live.",
-    }
+def documented(model: type, *statuses: int) -> dict[str, Any]:
+    """Keyword arguments of a route: the shape of its answer, and its refusals beside those of every route."""
     schema = {"$ref": "#/components/schemas/ProblemDetails"}
-    return {
-        status: {"description": meanings[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+    refusals = {
+        status: {"description": _MEANINGS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
         for status in dict.fromkeys((*statuses, 422, 429, 503))
     }
+    return {
+        "responses": {200: {"model": model, "description": "The answer."}, **refusals},
+        "response_class": Response,
+    }
 
 
-def complete(document: dict[str, Any]) -> dict[str, Any]:
-    """Add what no endpoint returns by its model: the schema of refusals."""
-    schemas = document.setdefault("components", {}).setdefault("schemas", {})
-    schemas["ProblemDetails"] = ProblemDetails.model_json_schema()
-    return document
+def openapi_document(app: FastAPI) -> dict[str, Any]:
+    """Make the document of the application, once."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        document["components"]["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
+        for operations in document["paths"].values():
+            for parameter in operations["get"].get("parameters", ()):
+                if parameter["schema"].get("type") == "array":  # separated by commas, which FastAPI cannot say
+                    parameter |= {"style": "form", "explode": False}
+        app.openapi_schema = document
+    return app.openapi_schema

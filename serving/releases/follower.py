@@ -2,7 +2,8 @@
 
 Belongs here: following the published links, loading what they point to, and deciding which variant a client meets. Does
 not belong here: what a snapshot holds (`serving.releases.snapshot`), changing the links
-(`warehouse.releases.registry`)."""
+(`warehouse.releases.registry`).
+"""
 
 import hashlib
 import logging
@@ -10,9 +11,8 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from serving.live_answers import warm
 from serving.releases.snapshot import Snapshot, SnapshotError, load_snapshot
 from warehouse.home import Home
 
@@ -20,6 +20,14 @@ Variant = Literal["champion", "challenger"]
 
 RETRY_SECONDS = 5.0
 """Pause before a release that could not be loaded is tried again: its files may still be arriving."""
+
+
+class Chosen(NamedTuple):
+    """What answers one request, from its beginning to its end."""
+
+    snapshot: Snapshot
+    variant: Variant
+
 
 logger = logging.getLogger("marquee.serving")
 
@@ -89,7 +97,7 @@ class LiveReleases:
                 return True
         return False
 
-    def choose(self, client: str | None) -> tuple[Snapshot, Variant] | None:
+    def choose(self, client: str | None) -> Chosen | None:
         """Pick the snapshot that answers a client; None if nothing is live.
 
         Parameters
@@ -101,10 +109,10 @@ class LiveReleases:
         if champion is None:
             return None
         if client is None or challenger is None or challenger is champion:
-            return champion, "champion"
+            return Chosen(champion, "champion")
         if bucket(challenger.release, client) < self.challenger_share:
-            return challenger, "challenger"
-        return champion, "champion"
+            return Chosen(challenger, "challenger")
+        return Chosen(champion, "champion")
 
     def _follow(self, variant: Variant, link: Path) -> bool:
         """Bring one variant in line with its link."""
@@ -124,14 +132,14 @@ class LiveReleases:
         return found is not None and self._replace(variant, serving, found)
 
     def _load(self, path: Path) -> Snapshot | None:
-        """Load and warm a snapshot, or say why not; one that failed is tried again after a pause."""
+        """Load a snapshot and warm it up, or say why not; one that failed is tried again after a pause."""
         problem, retry_at = self._failed.get(path, ("", 0.0))
         if time.monotonic() < retry_at:
             self.problem = problem
             return None
         try:
             snapshot = load_snapshot(self.home, path)
-            warm(snapshot)
+            snapshot.warm_up()
         except SnapshotError as error:
             self.problem = str(error)
             self._failed[path] = (self.problem, time.monotonic() + RETRY_SECONDS)

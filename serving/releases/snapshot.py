@@ -1,7 +1,8 @@
 """One release, loaded: everything an answer needs, immutable, so that no answer can mix two releases.
 
-Belongs here: loading a release with its pack and index, and holding them. Does not belong here: which release is live
-(`serving.releases.follower`), making answers (`serving.answers`).
+Belongs here: loading a release with its pack and index, holding them, asking the model. Does not belong here:
+which release is live (`serving.releases.follower`), the content of answers (`serving.answers`), who counts as
+nearer and who wins the vote (`recommender.voting.ranking`).
 
 A request takes one snapshot and keeps it to its end. When a release is superseded, the last request that uses it drops
 the last reference, and memory maps, index and arrays go with it: reference counting is the whole protocol. No database
@@ -9,6 +10,7 @@ connection outlives loading.
 """
 
 import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,19 +18,21 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 
 from recommender.ann.bound import BoundIndex, bind
 from recommender.ann.index import IndexFileError, open_index
 from recommender.data.model_data import Neighbourhood
 from recommender.errors import MarqueeError
+from recommender.lists import profile_scores, reranked, vote
+from recommender.voting.ranking import nearest_users
 from serving.releases.films import Films, load_films
 from serving.releases.lineage import check_rows, describe_model, describe_source, release_row
 from serving.releases.pair_table import PairTable, load_pair_table
 from serving.search.titles import TitleIndex, index_titles
 from warehouse.home import Home
+from warehouse.releases.model_folder import INDEX_FILE
 from warehouse.releases.pack import open_pack, read_manifest
-
-INDEX_FILE = "users.ann"
 
 
 class SnapshotError(MarqueeError):
@@ -76,19 +80,57 @@ class Snapshot:
         with self._titles_lock:
             return self._title_index
 
+    def has_vector(self, movie_id: int) -> bool:
+        """Whether a film can shape a profile."""
+        position = self.positions.get(movie_id)
+        return position is not None and bool(self.neighbourhood.catalogue.vector_rows[position] >= 0)
+
+    def rank_films(self, movie_ids: Sequence[int], num: int, engine: str) -> list[tuple[int, int]]:
+        """Recommend films to somebody who likes these: the same neighbours and votes as in the table.
+
+        Who votes depends on the list alone, by the release's own `per_pair`, never on `num`: asking for more films
+        continues the list, and two sign-up films get what the table holds for them.
+
+        Parameters
+        ----------
+        movie_ids : sequence of int
+            Distinct films of the release, at least one of them with a vector.
+        num : int
+            Films to return at most.
+        engine : {'exact', 'annoy'}
+            annoy needs the snapshot to have an index.
+
+        Returns
+        -------
+        list of (movie_id, votes)
+            Best first.
+        """
+        neighbourhood, parameters = self.neighbourhood, self.neighbourhood.parameters
+        known = [self.positions[movie] for movie in movie_ids if movie in self.positions]
+        films = np.array(sorted(known), dtype=np.int32)
+        most = parameters.max_neighbours
+        if engine == "exact":
+            ranked = nearest_users(profile_scores(neighbourhood, films), neighbourhood.eligible, most)
+        else:
+            assert self.index is not None
+            ranked = reranked(neighbourhood, films, self.index, most)
+        found = vote(neighbourhood, films, ranked, parameters.per_pair)
+        if num > parameters.per_pair:
+            found = vote(neighbourhood, films, ranked[: len(found.neighbour_ids)], num)
+        return list(zip(found.movie_ids[:num].tolist(), found.votes[:num].tolist(), strict=True))
+
+    def warm_up(self) -> None:
+        """Answer once with each engine, so that the first user does not wait for compilation or the disk."""
+        film = next((movie for movie in self.films.signup_ids if self.has_vector(movie)), None)
+        if film is None:
+            return
+        self.rank_films([film], 1, "exact")
+        if self.index is not None:
+            self.rank_films([film], 1, "annoy")
+
 
 def load_snapshot(home: Home, path: Path) -> Snapshot:
-    """Load a release.
-
-    Parameters
-    ----------
-    home : Home
-    path : Path
-        The release's own file, not a link to it.
-
-    Returns
-    -------
-    Snapshot
+    """Load a release from its own file, not from a link to it.
 
     Raises
     ------

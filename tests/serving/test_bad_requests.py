@@ -5,12 +5,12 @@ import re
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from starlette.testclient import TestClient
 
 from serving.http.app import create_app
-from serving.http.parameters import film_ids
-from serving.http.problems import Problem
 from serving.http.rate_limit import RateLimit, is_loopback
+from serving.questions import RecommendQuestion, refusal
 from serving.releases.snapshot import Snapshot
 from serving.settings import ServingSettings
 from tests.serving.conftest import TwoReleases
@@ -55,7 +55,11 @@ BAD = [
     ("/movies?q=a&q=b", "q"),
     ("/movies?q=a&limit=0", "limit"),
     ("/movies?q=a&limit=51", "limit"),
+    ("/movies?q=a&limit=+5", "limit"),
+    ("/recommend?ids=1&num=1_0", "num"),
+    ("/recommend?ids=1&num=10.0", "num"),
     ("/signup-movies?page=2", "page"),
+    ("/signup-movies?page=2&page=3", "page"),
     ("/release?release=x", "release"),
 ]
 
@@ -164,13 +168,10 @@ def test_tokens_come_back_and_addresses_do_not_share_them() -> None:
 @given(st.lists(st.text(max_size=30), max_size=4))
 def test_ids_are_read_or_refused_but_nothing_else(values: list[str]) -> None:
     try:
-        found = film_ids("ids", values)
-    except Problem as problem:
-        found, refused = [], problem
-    else:
-        refused = None
-    if refused is not None:
-        assert (refused.status, refused.parameter) == (422, "ids")
+        found = RecommendQuestion.model_validate({"ids": values}).ids
+    except ValidationError as error:
+        problem = refusal(error.errors())
+        assert (problem.status, problem.parameter) == (422, "ids")
     else:
         assert all(re.fullmatch(r"[0-9]+", text) for value in values for text in value.split(","))
         assert len(set(found)) == len(found)

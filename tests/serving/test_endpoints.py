@@ -8,7 +8,6 @@ from starlette.testclient import TestClient
 from recommender.errors import MarqueeError
 from serving.answers import answer
 from serving.http.app import create_app
-from serving.live_answers import rank_films
 from serving.releases.snapshot import Snapshot, load_snapshot
 from serving.settings import ServingSettings
 from tests.serving.conftest import TwoReleases
@@ -37,9 +36,9 @@ def test_both_recommendations_have_the_documented_shape(client: TestClient, snap
 def test_two_films_live_agree_with_the_table(snapshot: Snapshot) -> None:
     for one, other in itertools.combinations(snapshot.films.signup_ids, 2):
         stored = snapshot.pairs.find(one, other)
-        assert rank_films(snapshot, [one, other], snapshot.neighbourhood.parameters.per_pair, "exact") == stored
-        assert rank_films(snapshot, [other, one], 3, "exact") == stored[:3]
-        assert rank_films(snapshot, [one, other], 50, "exact")[: len(stored)] == stored
+        assert snapshot.rank_films([one, other], snapshot.neighbourhood.parameters.per_pair, "exact") == stored
+        assert snapshot.rank_films([other, one], 3, "exact") == stored[:3]
+        assert snapshot.rank_films([one, other], 50, "exact")[: len(stored)] == stored
 
 
 def test_pairs_are_those_of_the_published_table(client: TestClient, built: TwoReleases, snapshot: Snapshot) -> None:

@@ -1,6 +1,6 @@
-"""Refusals: what the service says when it does not answer, as an exception and as RFC 9457 problem details.
+"""A refusal: what the service says when it does not answer, as an exception and as RFC 9457 problem details.
 
-Belongs here: the kinds of refusal and their JSON. Does not belong here: deciding to refuse (`serving.http.parameters`,
+Belongs here: the kinds of refusal and their JSON. Does not belong here: deciding to refuse (`serving.questions`,
 `serving.answers`, `serving.http.middleware`).
 """
 
@@ -22,13 +22,13 @@ class Problem(MarqueeError):
     status : int
         HTTP status.
     kind : str
-        Short name of the kind of problem, stable; ends the problem's type URN.
+        Short, stable name of the kind of problem; ends the problem's type URN.
     detail : str
         One sentence for people: what is wrong with what, and what to do.
     parameter : str, optional
-        The parameter that is to blame.
+        The parameter to blame.
     headers : mapping, optional
-        HTTP headers the refusal carries.
+        HTTP headers of the refusal.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class Problem(MarqueeError):
         self.status, self.kind, self.detail, self.parameter = status, kind, detail, parameter
         self.headers = dict(headers or {})
 
-    def body(self) -> dict[str, Any]:
-        """Problem details as plain values; `parameter` is left out where no parameter is to blame."""
+    def encoded(self) -> bytes:
+        """Problem details as JSON; without `parameter` where no parameter is to blame."""
         values: dict[str, Any] = {
             "type": f"urn:marquee:problem:{self.kind}",
             "title": HTTPStatus(self.status).phrase,
@@ -53,23 +53,24 @@ class Problem(MarqueeError):
         }
         if self.parameter is not None:
             values["parameter"] = self.parameter
-        return values
+        return to_json(values)
 
-    def encoded(self) -> bytes:
-        """JSON of the body."""
-        return json.dumps(self.body(), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+def to_json(values: dict[str, Any]) -> bytes:
+    """Encode what is sent, compactly; unpaired surrogates of a request become question marks."""
+    return json.dumps(values, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
 
 
 def bad_parameter(parameter: str, detail: str) -> Problem:
-    """Make the refusal of a value that no release could answer."""
+    """Refuse a value that no release could answer."""
     return Problem(422, "bad-parameter", detail, parameter)
 
 
 def not_found(parameter: str, detail: str) -> Problem:
-    """Make the refusal of a well-formed value that this release does not know."""
+    """Refuse a well-formed value that this release does not know."""
     return Problem(404, "not-found", detail, parameter)
 
 
 def no_release(detail: str) -> Problem:
-    """Make the refusal while nothing is published: the only 5xx the service sends on purpose."""
+    """Refuse while nothing is live: the only 5xx the service sends on purpose."""
     return Problem(503, "no-release", detail, headers={"Retry-After": "5"})
