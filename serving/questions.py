@@ -45,7 +45,7 @@ def _distinct(ids: list[int]) -> list[int]:
 
 
 WholeNumber = Annotated[int, BeforeValidator(_digits_only)]
-FilmId = Annotated[WholeNumber, Field(ge=1, le=LARGEST_ID)]
+FilmId = Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_digits_only)]
 Client = Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,64}$")] | SkipJsonSchema[None]
 
 

@@ -7,15 +7,16 @@ content of answers (`serving.answers`), limits (`serving.http.middleware`), proc
 
 import gzip
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Query, Request, Response
+from fastapi import FastAPI, Header, Query, Request, Response
 from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
@@ -65,6 +66,7 @@ def create_app(home: Home, settings: ServingSettings | None = None, workers: int
         openapi_url=None,
         redirect_slashes=False,
     )
+    app.router.route_class = StrictRoute
     app.state.service = service
     app.exception_handler(Problem)(_problem_response)
     app.exception_handler(RequestValidationError)(_bad_request)
@@ -97,16 +99,24 @@ async def _http_problem(request: Request, error: HTTPException) -> Response:
     return await _problem_response(request, Problem(error.status_code, kind, detail, headers=dict(error.headers or {})))
 
 
-def _given_once(request: Request) -> None:
-    """Refuse what is given twice: of several values the framework takes one in silence."""
-    counts = Counter(name for name, _ in request.query_params.multi_items() if name != "ids")
-    counts["Marquee-Client"] = len(request.headers.getlist("marquee-client"))
-    for name, count in counts.items():
-        if count > 1:
-            raise bad_parameter(name[:40], f"{name[:40]} was given {count} times; give it once")
+class StrictRoute(APIRoute):
+    """A route that refuses what is given twice: of several values the framework takes one in silence."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Check, then go on as usual; the page reads its own address."""
+        handler = super().get_route_handler()
+
+        async def strict(request: Request) -> Response:
+            counts = Counter(name for name, _ in request.query_params.multi_items() if name != "ids")
+            counts["Marquee-Client"] = len(request.headers.getlist("marquee-client"))
+            for name, count in counts.items():
+                if count > 1:
+                    raise bad_parameter(name[:40], f"{name[:40]} was given {count} times; give it once")
+            return await handler(request)
+
+        return strict if self.include_in_schema else handler
 
 
-ONCE = [Depends(_given_once)]
 ClientKey = Annotated[
     Client,
     Header(
@@ -145,24 +155,24 @@ def _add_answers(app: FastAPI, service: Service) -> None:
     """Add the endpoints that answer from a release."""
     deployment = service.settings.deployment
 
-    @app.get("/recommend", dependencies=ONCE, **documented(documents.Recommendation, 404, 409))
+    @app.get("/recommend", **documented(documents.Recommendation, 404, 409))
     async def recommend(question: Annotated[RecommendQuestion, Query()], client: ClientKey = None) -> Response:
         """Recommend films to somebody who likes these, computed live from the release's model."""
         return _response(await service.recommend(service.choose(client), question), deployment)
 
-    @app.get("/pairs/{a}/{b}", dependencies=ONCE, **documented(documents.Recommendation, 404))
+    @app.get("/pairs/{a}/{b}", **documented(documents.Recommendation, 404))
     async def pairs(
         a: SignupFilmId, b: SignupFilmId, question: Annotated[NoParameters, Query()], client: ClientKey = None
     ) -> Response:
         """Recommend films to somebody who likes two sign-up films, from the precomputed table."""
         return _response(service.pair(service.choose(client), a, b), deployment)
 
-    @app.get("/movies", dependencies=ONCE, **documented(documents.FoundFilms))
+    @app.get("/movies", **documented(documents.FoundFilms))
     async def movies(question: Annotated[SearchQuestion, Query()], client: ClientKey = None) -> Response:
         """Find films by title."""
         return _response(await service.search(service.choose(client), question), deployment)
 
-    @app.get("/signup-movies", dependencies=ONCE, **documented(documents.SignupFilms))
+    @app.get("/signup-movies", **documented(documents.SignupFilms))
     async def signup_movies(
         request: Request, question: Annotated[NoParameters, Query()], client: ClientKey = None
     ) -> Response:
@@ -175,7 +185,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
             response.headers["Content-Length"] = str(len(response.body))
         return response
 
-    @app.get("/release", dependencies=ONCE, **documented(documents.Lineage))
+    @app.get("/release", **documented(documents.Lineage))
     async def release(question: Annotated[NoParameters, Query()], client: ClientKey = None) -> Response:
         """Tell what the live release was made of, down to source files and their sha256."""
         chosen = service.choose(client)
