@@ -2,6 +2,9 @@
 
 Belongs here: limits, shares and intervals, each with its meaning. Does not belong here: anything that changes what a
 release recommends (`recommender.parameters`).
+
+Plain pydantic, not pydantic-settings: one variable that holds JSON is read in two lines, and the server has to hand the
+whole object to its workers anyway.
 """
 
 import os
@@ -9,7 +12,9 @@ import secrets
 from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from recommender.errors import UsageError
 
 SETTINGS_VARIABLE = "MARQUEE_SERVING_SETTINGS"
 """Environment variable with settings as JSON; the server hands its worker processes theirs in it."""
@@ -52,7 +57,7 @@ class ServingSettings(BaseModel):
         "a load test.",
     )
     waiting_answers: int = Field(
-        default=512, ge=1, description="Live recommendations that may wait in a process before more are turned away."
+        default=512, ge=1, description="Live recommendations that may wait in a process before more are rejected."
     )
     most_target_bytes: int = Field(default=8_192, ge=256, description="Longest path with query string.")
     most_header_bytes: int = Field(default=32_768, ge=1024, description="Most bytes of headers.")
@@ -67,6 +72,17 @@ class ServingSettings(BaseModel):
 
 
 def settings_from_environment() -> ServingSettings:
-    """Read the settings a server left for its workers; the defaults without any."""
+    """Read the settings a server left for its workers; the defaults without any.
+
+    Raises
+    ------
+    UsageError
+        Naming the setting that is unknown or out of range.
+    """
     text = os.environ.get(SETTINGS_VARIABLE)
-    return ServingSettings.model_validate_json(text) if text else ServingSettings()
+    try:
+        return ServingSettings.model_validate_json(text) if text else ServingSettings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"])) or "the whole"
+        raise UsageError(f"{SETTINGS_VARIABLE}: {name}: {first['msg']}; see serving/settings.py") from None

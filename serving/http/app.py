@@ -22,7 +22,7 @@ from starlette.staticfiles import StaticFiles
 
 from serving.answers import release_answer
 from serving.http import openapi as documents
-from serving.http.middleware import Gate
+from serving.http.middleware import Guard
 from serving.http.openapi import documented, openapi_document
 from serving.metrics import REFUSED, metrics_text
 from serving.problems import MEDIA_TYPE, Problem, bad_parameter, to_json
@@ -74,7 +74,7 @@ def create_app(home: Home, settings: ServingSettings | None = None, workers: int
     _add_answers(app, service)
     _add_operations(app, service)
     _add_pages(app)
-    app.add_middleware(Gate, settings=chosen_settings)
+    app.add_middleware(Guard, settings=chosen_settings)
     return app
 
 

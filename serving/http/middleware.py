@@ -1,4 +1,4 @@
-"""The gate every request passes: size and rate limits in front, safe headers, counts and a last resort behind.
+"""Middleware around every request: size and rate limits before it; safe headers, counts and a last resort after it.
 
 Belongs here: what holds for all requests alike, as plain ASGI, because it runs for each of them. Does not belong here:
 anything about films.
@@ -41,14 +41,8 @@ SAFE_HEADERS = [
 logger = logging.getLogger("marquee.serving")
 
 
-class Gate:
-    """ASGI middleware around the whole application.
-
-    Parameters
-    ----------
-    app : ASGI application
-    settings : ServingSettings
-    """
+class Guard:
+    """ASGI middleware around the whole application."""
 
     def __init__(self, app: App, settings: ServingSettings) -> None:
         self.app, self.settings = app, settings

@@ -4,10 +4,11 @@ Belongs here: the token bucket. Does not belong here: what a refused request is 
 """
 
 import ipaddress
-from collections import OrderedDict
+
+from cachetools import LRUCache
 
 MOST_ADDRESSES = 10_000
-"""Addresses remembered; the one not heard of for longest is forgotten first."""
+"""Addresses remembered; the least recently seen is forgotten first."""
 
 
 def is_loopback(address: str) -> bool:
@@ -31,7 +32,7 @@ class RateLimit:
 
     def __init__(self, per_second: float, burst: int) -> None:
         self.per_second, self.burst = per_second, burst
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._buckets: LRUCache[str, tuple[float, float]] = LRUCache(MOST_ADDRESSES)
 
     def wait(self, address: str, now: float) -> float:
         """Take a token; return 0, or the seconds until there is one again.
@@ -42,10 +43,8 @@ class RateLimit:
         now : float
             A monotonic time in seconds.
         """
-        tokens, since = self._buckets.pop(address, (float(self.burst), now))
+        tokens, since = self._buckets.get(address, (float(self.burst), now))
         tokens = min(self.burst, tokens + (now - since) * self.per_second)
         taken = tokens >= 1.0
         self._buckets[address] = (tokens - 1.0 if taken else tokens, now)
-        if len(self._buckets) > MOST_ADDRESSES:
-            self._buckets.popitem(last=False)
         return 0.0 if taken else (1.0 - tokens) / self.per_second

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from rapidfuzz.distance import OSA
 
 CANDIDATES = 250
 """Titles compared word by word."""
@@ -57,37 +58,6 @@ def _article_first(name: str) -> str:
 
 def _parts(word: str) -> list[str]:
     return normal_form(word).split()
-
-
-def edit_distance(one: str, other: str, most: int) -> int:
-    """Count insertions, deletions, replacements and swaps of neighbours between two words.
-
-    Parameters
-    ----------
-    one, other : str
-    most : int
-        Distances above it need not be told apart.
-
-    Returns
-    -------
-    int
-        The distance (optimal string alignment), or `most` + 1 if it is larger.
-    """
-    if abs(len(one) - len(other)) > most or len(set(one) ^ set(other)) > 2 * most:
-        return most + 1
-    before: list[int] = []
-    last = list(range(len(other) + 1))
-    for i, char in enumerate(one, start=1):
-        row = [i]
-        for j, second in enumerate(other, start=1):
-            cost = min(last[j] + 1, row[j - 1] + 1, last[j - 1] + (char != second))
-            if i > 1 and j > 1 and char == other[j - 2] and one[i - 2] == second:
-                cost = min(cost, before[j - 2] + 1)
-            row.append(cost)
-        if min(row) > most:
-            return most + 1
-        before, last = last, row
-    return min(last[-1], most + 1)
 
 
 @dataclass(frozen=True)
@@ -251,8 +221,8 @@ def _best_match(word: str, title_words: Sequence[str], distances: dict[tuple[str
 def _similarity(word: str, candidate: str) -> float:
     """Similarity of words within the forgiven number of slips; the candidate may go on where the word ends."""
     most = 1 if len(word) < 7 else 2
-    whole = edit_distance(word, candidate, most)
-    begun = edit_distance(word, candidate[: len(word)], most) if len(candidate) > len(word) else most + 1
+    whole = OSA.distance(word, candidate, score_cutoff=most)
+    begun = OSA.distance(word, candidate[: len(word)], score_cutoff=most) if len(candidate) > len(word) else most + 1
     slips = min(whole, begun)
     if slips > most or (slips > 0 and word[-2:].isdigit()):
         return 0.0

@@ -98,7 +98,7 @@ def running(home: Home, *, workers: int = 1, **settings: object) -> Iterator[str
     )
     address = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while True:
             with contextlib.suppress(httpx.TransportError):
                 httpx.get(f"{address}/health/live").raise_for_status()

@@ -5,11 +5,12 @@ import itertools
 import pytest
 from starlette.testclient import TestClient
 
-from recommender.errors import MarqueeError
+from recommender.errors import MarqueeError, UsageError
 from serving.answers import answer
 from serving.http.app import create_app
 from serving.releases.snapshot import Snapshot, load_snapshot
 from serving.settings import ServingSettings
+from tests.command import marquee
 from tests.serving.conftest import TwoReleases
 from warehouse.home import Home
 from warehouse.releases.reader import NoReleaseError, open_release
@@ -148,6 +149,10 @@ def test_the_command_lines_answer_is_the_services(built: TwoReleases, client: Te
     assert answer(built.home, ids, 4) == {**expected, "deployment": "command-line"}
     with pytest.raises(MarqueeError, match="named twice"):
         answer(built.home, [ids[0], ids[0]], 4)
+    wrong = marquee(built.home.root, "recommend", ids[0], "-n", 500, expect=2).stderr
+    assert "--num" in wrong
+    with pytest.raises(UsageError, match="num"):
+        answer(built.home, ids, 500)
     with pytest.raises(NoReleaseError):
         answer(Home(built.home.root / "nowhere"), ids, 4)
 

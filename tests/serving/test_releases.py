@@ -148,6 +148,8 @@ def test_switches_under_load_drop_no_request(releases: TwoReleases, serve: Calla
             for turn in range(10):
                 releases.switch((releases.first, releases.second)[turn % 2])
                 time.sleep(0.4)
+                before = len(statuses)
+                wait_for(lambda before=before: len(statuses) > before + 20)  # type: ignore[misc]
         finally:
             stop.set()
             thread.join()

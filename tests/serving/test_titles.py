@@ -1,12 +1,8 @@
 """Title search finds what people type."""
 
-import difflib
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from serving.search.titles import TitleIndex, edit_distance, index_titles, normal_form, title_form
+from serving.search.titles import TitleIndex, index_titles, normal_form, title_form
 
 TITLES = [
     "Matrix, The (1999)",
@@ -95,26 +91,3 @@ def test_forms() -> None:
     assert title_form("Matrix, The (1999)") == "the matrix"
     good = "Good, the Bad and the Ugly, The (Buono, il brutto, il cattivo, Il) (1966)"
     assert title_form(good) == "the good the bad and the ugly il buono il brutto il cattivo"
-
-
-@settings(max_examples=300, deadline=None)
-@given(st.text("abcd", max_size=7), st.text("abcd", max_size=7), st.integers(0, 3))
-def test_edit_distance_is_that_of_the_definition(one: str, other: str, most: int) -> None:
-    expected = _plain_distance(one, other)
-    assert edit_distance(one, other, most) == min(expected, most + 1)
-    if difflib.SequenceMatcher(None, one, other).ratio() == 1.0:
-        assert edit_distance(one, other, most) == 0
-
-
-def _plain_distance(one: str, other: str) -> int:
-    """Optimal string alignment by plain recursion."""
-    if not one or not other:
-        return max(len(one), len(other))
-    best = min(
-        _plain_distance(one[:-1], other) + 1,
-        _plain_distance(one, other[:-1]) + 1,
-        _plain_distance(one[:-1], other[:-1]) + (one[-1] != other[-1]),
-    )
-    if len(one) > 1 and len(other) > 1 and one[-1] == other[-2] and one[-2] == other[-1]:
-        best = min(best, _plain_distance(one[:-2], other[:-2]) + 1)
-    return best
