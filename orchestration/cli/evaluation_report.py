@@ -17,7 +17,7 @@ from recommender.data.catalogue import Catalogue
 from recommender.errors import MarqueeError
 from recommender.evaluation.evaluate import CURRENT, Measurement, evaluate, methods_of
 from recommender.evaluation.metrics import ACCURACY, HEADLINE
-from recommender.evaluation.splits import Ratings
+from recommender.evaluation.splits import TEST_NAME, Ratings
 from recommender.evaluation.sweep import SAME, Grid, Trial, best_trial, sweep, with_settings
 from recommender.parameters import PRESETS, ModelParameters, ParameterError, make_parameters
 from warehouse.database import open_warehouse
@@ -27,7 +27,14 @@ from warehouse.releases.reader import open_release
 from warehouse.releases.registry import live_release
 from warehouse.schemas.row_rules import row_rules
 from warehouse.sources.resolve import resolve_source
-from warehouse.tables.evaluation import least_stars, read_films, read_ratings
+from warehouse.tables.evaluation import (
+    NothingToEvaluateError,
+    compare_nightly,
+    least_stars,
+    read_films,
+    read_ratings,
+    same_model,
+)
 from warehouse.tables.source import load_source
 
 CRITERION = (
@@ -41,18 +48,43 @@ HOME = "home"
 """Name of the home's own ratings in reports."""
 
 
-def live_parameters(home: Home) -> ModelParameters:
-    """Parameters of the live release; NoReleaseError if nothing is live."""
-    with open_release(home) as con:
+def release_parameters(home: Home, release: str | None = None) -> ModelParameters:
+    """Parameters of a release, the live one if none is named; NoReleaseError if there is no such release."""
+    with open_release(home, release) as con:
         row = con.execute("SELECT parameters FROM release").fetchone()
     assert row is not None
     return ModelParameters(**json.loads(row[0]))
 
 
+def paired_change(home: Home, release_a: str, release_b: str) -> dict[str, tuple[float, float, float]]:
+    """How far the parameters of the second release are ahead of the first one's, both asked the same cases.
+
+    Returns
+    -------
+    dict
+        By metric: the difference on held-out users of the second release's ratings, and its 95% interval. Empty if
+        the parameters are the same in what matters, or nobody can be asked.
+    """
+    before, after = release_parameters(home, release_a), release_parameters(home, release_b)
+    if same_model(before, after):
+        return {}
+    with open_release(home, release_b) as con:
+        try:
+            found = compare_nightly(con, after, before)
+        except NothingToEvaluateError:
+            return {}
+    rows = [row for row in found if (row.split, row.slice, row.method) == (TEST_NAME, "all", "live")]
+    return {
+        f"{row.metric} ({row.split})": (row.ahead, row.ahead_low, row.ahead_high)
+        for row in rows
+        if row.ahead is not None and row.ahead_low is not None and row.ahead_high is not None
+    }
+
+
 def parameters_in_question(home: Home, preset: str | None, settings: Sequence[str]) -> tuple[ModelParameters, str]:
     """What `current` stands for: what was asked for, else what is live, else the defaults; and which of these it is."""
     if preset is None and not settings and live_release(home):
-        return live_parameters(home), "the live release's parameters"
+        return release_parameters(home), "the live release's parameters"
     name = preset or "default"
     asked = " ".join([f"preset {name}" if preset or not settings else "the defaults", *settings])
     return make_parameters(name, settings), asked if preset or settings else "the defaults"
@@ -61,7 +93,7 @@ def parameters_in_question(home: Home, preset: str | None, settings: Sequence[st
 def other_parameters(home: Home, text: str, current: ModelParameters) -> ModelParameters:
     """Read `--against`: ``live``, a preset, or ``key=value,...``, changes to the current parameters."""
     if text == "live":
-        return live_parameters(home)
+        return release_parameters(home)
     if text in PRESETS:
         return make_parameters(text)
     if "=" not in text:

@@ -100,9 +100,12 @@ def diff(
     as_json: JsonFlag = False,
 ) -> None:
     """Show what changes for users from one release to another."""
+    from orchestration.cli.evaluation_report import paired_change
     from warehouse.releases.reader import compare_releases
 
-    found = compare_releases(home_of(context), release_a, release_b)
+    home = home_of(context)
+    found = compare_releases(home, release_a, release_b)
+    found["paired"] = paired_change(home, release_a, release_b)
     if as_json:
         print_json(found)
         return
@@ -116,9 +119,17 @@ def diff(
         if before != after:
             print(f"{name}: {before} -> {after}")
     for metric, sides in found["metrics"].items():
-        before, after = ("not measured" if value is None else f"{value:.4g}" for value in sides)
+        before, after = (_measured(*side) for side in zip(sides, found["intervals"][metric], strict=True))
         print(f"{metric}: {before} -> {after}")
+    for metric, (change, low, high) in found["paired"].items():
+        print(f"{metric}, both asked the same pairs of {release_b}: {change:+.4f} ({low:+.4f} to {high:+.4f})")
     for example in found["examples"]:
         print(f"\n{' + '.join(map(str, example['pair']))}")
         print(f"  {release_a}: {'; '.join(map(str, example['a']))}")
         print(f"  {release_b}: {'; '.join(map(str, example['b']))}")
+
+
+def _measured(value: float | None, interval: tuple[float | None, float | None]) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:.4g}" + ("" if interval[0] is None else f" ({interval[0]:.4g} to {interval[1]:.4g})")

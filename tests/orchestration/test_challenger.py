@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import duckdb
+import pytest
 
 from tests.command import marquee, marquee_json
 
@@ -27,8 +28,16 @@ def test_challenger_is_tried_beside_the_live_release(small_home: Path) -> None:
     found = marquee_json(small_home, "diff", older, newer)
     assert found["pairs"]["changed"] > 0
     assert found["metrics"]["catalogue_coverage"][0] > 0
+    name = "ndcg@10 (held-out users)"
+    for value, (low, high) in zip(found["metrics"][name], found["intervals"][name], strict=True):
+        assert low <= value <= high
+    change, low, high = found["paired"][name]
+    assert change == pytest.approx(found["metrics"][name][1] - found["metrics"][name][0])  # the same ratings
+    assert low <= change <= high
+    assert marquee_json(small_home, "diff", newer, newer)["paired"] == {}
     text = marquee(small_home, "diff", older, newer).stdout
     assert "catalogue_coverage: " in text
+    assert f"{name}, both asked the same pairs of {newer}: {change:+.4f} ({low:+.4f} to {high:+.4f})" in text
     assert found["examples"][0]["pair"][0] in text
 
     marquee(small_home, "withdraw", "--why", "the test is over")

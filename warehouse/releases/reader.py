@@ -112,7 +112,7 @@ def compare_releases(home: Home, release_a: str, release_b: str, examples: int =
     dict
         ``releases`` (the two lineage rows), ``pairs`` (in both, only in one, changed), ``mean_overlap`` (Jaccard of
         the recommended films over the pairs in both), ``metrics`` (by name, of the two releases; None: not measured),
-        ``examples``.
+        ``intervals`` (95%, of those metrics that have one), ``examples``.
     """
     path_a, path_b = release_path(home, release_a), release_path(home, release_b)
     con = duckdb.connect()
@@ -161,11 +161,13 @@ def compare_releases(home: Home, release_a: str, release_b: str, examples: int =
         measured = [_metrics(con, side) for side in ("a", "b")]
     finally:
         con.close()
+    names = sorted(measured[0] | measured[1])
     return {
         "releases": lineage,
         "mean_overlap": counts.pop("mean_overlap"),
         "pairs": counts,
-        "metrics": {name: [side.get(name) for side in measured] for name in sorted(measured[0] | measured[1])},
+        "metrics": {name: [side.get(name, NOT_MEASURED)[0] for side in measured] for name in names},
+        "intervals": {name: [side.get(name, NOT_MEASURED)[1:] for side in measured] for name in names},
         "examples": [
             {
                 "pair": [titles.get(row[0]), titles.get(row[1])],
@@ -177,15 +179,21 @@ def compare_releases(home: Home, release_a: str, release_b: str, examples: int =
     }
 
 
-def _metrics(con: duckdb.DuckDBPyConnection, side: str) -> dict[str, float]:
-    """What was measured of an attached release: on held-out users, and of its lists."""
-    query = f"SELECT check_name, value FROM {side}.checks WHERE check_name IN ('catalogue_coverage', 'popular_share')"
+NOT_MEASURED = (None, None, None)
+
+
+def _metrics(con: duckdb.DuckDBPyConnection, side: str) -> dict[str, tuple[float | None, ...]]:
+    """What was measured of an attached release, on held-out users and of its lists: value, interval from and to."""
+    query = (
+        f"SELECT check_name, value, NULL, NULL FROM {side}.checks "
+        "WHERE check_name IN ('catalogue_coverage', 'popular_share', 'most_frequent_film', 'frequent_films_share')"
+    )
     found = con.execute(
         "SELECT 1 FROM duckdb_tables() WHERE database_name = ? AND table_name = 'evaluation'", [side]
     ).fetchall()
     if found:
         query += (
-            f" UNION ALL SELECT metric || ' (' || split || ')', value FROM {side}.evaluation "
+            f" UNION ALL SELECT metric || ' (' || split || ')', value, ci_low, ci_high FROM {side}.evaluation "
             "WHERE method = 'current' AND slice = 'all'"
         )
-    return dict(con.execute(query).fetchall())
+    return {name: (value, low, high) for name, value, low, high in con.execute(query).fetchall()}
