@@ -13,7 +13,7 @@ from assets.release_report import render_report
 from checks.asset_checks import check_result
 from checks.release.suite import ASSET, RELEASE_CHECKS, REQUIRED_CHECKS, audit_release
 from checks.results import seconds_of
-from checks.settings import CheckSettings
+from checks.settings import GivenSettings
 from checks.tables.content import Context
 from checks.tables.suite import results_of
 from recommender.parameters import ModelParameters
@@ -57,13 +57,14 @@ class RetentionConfig(dg.Config):
 )  # fmt: skip
 def staged_release(
     parameters: dg.ResourceParam[ModelParameters],
-    check_settings: dg.ResourceParam[CheckSettings],
+    check_settings: dg.ResourceParam[GivenSettings],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult:
     """A complete release beside the live one: database file and serving pack, checked, read by nobody yet."""
     watch = Stopwatch()
-    tables = results_of(Context(warehouse, parameters, check_settings))
-    audit = partial(audit_release, home=warehouse.home, settings=check_settings, tables=tables)
+    settings = check_settings.at(warehouse.home.root)
+    tables = results_of(Context(warehouse, parameters, settings))
+    audit = partial(audit_release, home=warehouse.home, settings=settings, tables=tables)
     staged = stage_release(warehouse, parameters, audit, REQUIRED_CHECKS)
     report, report_seconds = _write_report(warehouse, staged)
     with open_release(warehouse.home, staged.release) as con:

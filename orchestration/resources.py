@@ -12,7 +12,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, create_model
 
-from checks.settings import CheckSettings, load_settings
+from checks.settings import CheckSettings, GivenSettings
 from orchestration.active_runs import run_lock
 from recommender.parameters import ModelParameters, make_parameters
 from warehouse.database import WAIT_SECONDS, Warehouse, open_warehouse
@@ -43,27 +43,6 @@ ParametersResource: type[dg.ConfigurableResource] = create_model(  # type: ignor
 """Resource with one field per model parameter; hands the assets a `ModelParameters`."""
 
 
-class _CheckSettingsBase(dg.ConfigurableResource):
-    """Thresholds of the checks: a value given here wins over the home's checks.toml, and that over the default."""
-
-    def create_resource(self, context: dg.InitResourceContext) -> CheckSettings:
-        """Build the immutable value object the checks receive."""
-        fields = CheckSettings.model_fields
-        given = {name: getattr(self, name) for name in fields if getattr(self, name) != fields[name].default}
-        return load_settings(Home.find().root, given)
-
-
-CheckSettingsResource: type[dg.ConfigurableResource] = create_model(  # type: ignore[call-overload]
-    "CheckSettingsResource",
-    __base__=_CheckSettingsBase,
-    **{
-        name: (type(field.default), Field(default=field.default, description=field.description))
-        for name, field in CheckSettings.model_fields.items()
-    },
-)
-"""Resource with one field per threshold; hands the checks a `CheckSettings`."""
-
-
 class WarehouseResource(dg.ConfigurableResource):
     """The working database, open for the duration of a run under the writer's lock."""
 
@@ -88,3 +67,26 @@ class WarehouseResource(dg.ConfigurableResource):
                 if log:
                     log.warning(f"repaired: {line}")
             yield warehouse
+
+
+class _CheckSettingsBase(dg.ConfigurableResource):
+    """Thresholds of the checks: a value given here wins over the home's checks.toml, and that over the default."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> GivenSettings:
+        """Hand on what was given for this run; the home that the run writes to decides the rest."""
+        values = {name: getattr(self, name) for name in CheckSettings.model_fields}
+        return GivenSettings({name: value for name, value in values.items() if value is not None})
+
+
+CheckSettingsResource: type[dg.ConfigurableResource] = create_model(  # type: ignore[call-overload]
+    "CheckSettingsResource",
+    __base__=_CheckSettingsBase,
+    **{
+        name: (
+            type(field.default) | None,
+            Field(default=None, description=f"{field.description} Default: {field.default}, or as in checks.toml."),
+        )
+        for name, field in CheckSettings.model_fields.items()
+    },
+)
+"""Resource with one field per threshold; hands the checks `GivenSettings`."""

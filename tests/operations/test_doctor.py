@@ -99,3 +99,9 @@ def test_next_tick() -> None:
     assert next_tick("0,15,30,45 3 * * *", now) == "2026-05-04T03:30+00:00"
     assert next_tick("0 * * * *", now) == "2026-05-04T04:00+00:00"
     assert next_tick("0 0 1 * *", now) is None
+
+
+def test_the_folder_of_downloads_is_no_broken_source(small_home: Path) -> None:
+    (small_home / "sources" / "downloads").mkdir()
+    (small_home / "sources" / "downloads" / "ml.zip.part").write_bytes(b"PK")
+    assert marquee_json(small_home, "doctor")["healthy"]

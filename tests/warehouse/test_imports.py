@@ -551,6 +551,12 @@ def test_landing_files_that_are_refused(tmp_path: Path, content: bytes, message:
         landing(tmp_path, content)
 
 
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    with pytest.raises(SourceError, match="not a regular file"):
+        import_ratings_file(tmp_path / "pipe.csv", tmp_path / "sources", RULES, [1, 2, 3], progress=False)
+
+
 def test_text_named_parquet(tmp_path: Path):
     with pytest.raises(SourceError, match="not a Parquet file"):
         landing(tmp_path, RATINGS.encode(), "new.parquet")

@@ -5,6 +5,7 @@ import, and so filling a manifest in, is `warehouse.ingest.importer`.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +14,11 @@ from typing import Any, Literal
 from recommender.errors import MarqueeError
 
 MANIFEST_NAME = "manifest.json"
+
+
+def is_fingerprint(name: str) -> bool:
+    """Whether a folder below `sources/` is named as an import (``downloads``, say, is not)."""
+    return re.fullmatch(r"[0-9a-f]{16}", name) is not None
 
 
 class ManifestError(MarqueeError):

@@ -277,6 +277,8 @@ def import_source(
 
 def _open_ratings(path: Path) -> InputFile:
     """A landing file by its content, not its suffix."""
+    if path.exists() and not path.is_file():
+        raise SourceError(f"{path}: not a regular file, and it is read twice; save the ratings to a file and name that")
     try:
         with path.open("rb") as file:
             is_parquet = file.read(len(MAGIC)) == MAGIC

@@ -19,7 +19,7 @@ from packaging.requirements import Requirement
 
 from warehouse.files import TEMPORARY, file_sha256
 from warehouse.home import Home
-from warehouse.ingest.import_manifest import ManifestError, Output, read_manifest
+from warehouse.ingest.import_manifest import ManifestError, Output, is_fingerprint, read_manifest
 from warehouse.ingest.landing import REFUSED
 from warehouse.locks import is_held
 from warehouse.releases.registry import STAGING_NOTE, list_releases, live_release
@@ -239,7 +239,7 @@ def _models(home: Home) -> Iterator[Finding]:
 
 
 def _sources(home: Home) -> Iterator[Finding]:
-    folders = sorted(path for path in home.sources.glob("[0-9a-f]*") if path.is_dir())
+    folders = sorted(path for path in home.sources.glob("*") if is_fingerprint(path.name))
     unverifiable = []
     for folder in folders:
         remedy = f"move {folder} away, then import it again: marquee run --source ... or marquee ingest FILE"

@@ -5,13 +5,14 @@ Belongs here: SQL between `<home>/requests/*.parquet` and `ops.served_requests`.
 """
 
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import duckdb
 
 from warehouse.database import Warehouse
-from warehouse.queries import utc_now
+from warehouse.queries import one_row, utc_now
 
-KEEP_DAYS = 90
+KEEP = timedelta(days=90)
 """Requests older than this are deleted: the table is for drift, not for ever."""
 
 
@@ -56,9 +57,7 @@ def load_requests(warehouse: Warehouse) -> tuple[int, int]:
             count = int(inserted[0]) if inserted else 0
             con.execute("INSERT INTO ops.request_files VALUES (?, ?, ?)", [path.name, count, now])
             rows += count
-        con.execute(
-            f"DELETE FROM ops.served_requests WHERE requested_at < ?::TIMESTAMP - INTERVAL {KEEP_DAYS} DAY", [now]
-        )
+        con.execute("DELETE FROM ops.served_requests WHERE requested_at < ?", [now - KEEP])
     for path in present:
         path.unlink()
     return len(new), rows
@@ -66,21 +65,21 @@ def load_requests(warehouse: Warehouse) -> tuple[int, int]:
 
 def request_facts(con: duckdb.DuckDBPyConnection, days: int) -> RequestFacts:
     """Summarise the requests of the last days that asked for recommendations."""
-    row = con.execute(
-        f"""
-        SELECT count(*), count(*) FILTER (len(recommended_ids) = 0), count(*) FILTER (len(unknown_ids) > 0)
-        FROM ops.served_requests WHERE requested_at >= now()::TIMESTAMP - INTERVAL {int(days)} DAY
-        """
-    ).fetchone()
-    assert row is not None
-    requests, empty, with_unknown = row
-    return RequestFacts(requests, empty, with_unknown, _popularity_drift(con, days) if requests else None)
+    since = utc_now() - timedelta(days=days)
+    requests, empty, with_unknown = one_row(
+        con,
+        "SELECT count(*), count(*) FILTER (len(recommended_ids) = 0), count(*) FILTER (len(unknown_ids) > 0) "
+        "FROM ops.served_requests WHERE requested_at >= ?",
+        [since],
+    )
+    return RequestFacts(requests, empty, with_unknown, _popularity_drift(con, since) if requests else None)
 
 
-def _popularity_drift(con: duckdb.DuckDBPyConnection, days: int) -> float | None:
+def _popularity_drift(con: duckdb.DuckDBPyConnection, since: datetime) -> float | None:
     """PSI between tenths of all likes and the films asked for, by the popularity of the film."""
-    row = con.execute(
-        f"""
+    (drift,) = one_row(
+        con,
+        """
         WITH tenths AS (
             SELECT movie_id, likes,
                 least(9, CAST(floor(10 * (sum(likes) OVER (ORDER BY likes DESC, movie_id) - likes) / sum(likes) OVER ())
@@ -90,7 +89,7 @@ def _popularity_drift(con: duckdb.DuckDBPyConnection, days: int) -> float | None
         expected AS (SELECT tenth, sum(likes) / (SELECT sum(likes) FROM tenths) AS share FROM tenths GROUP BY 1),
         asked AS (
             SELECT unnest(known_ids) AS movie_id FROM ops.served_requests
-            WHERE requested_at >= now()::TIMESTAMP - INTERVAL {int(days)} DAY
+            WHERE requested_at >= $since
         ),
         found AS (SELECT tenth, count(*) / (SELECT count(*) FROM asked) AS share FROM asked JOIN tenths USING (movie_id)
             GROUP BY 1)
@@ -98,6 +97,7 @@ def _popularity_drift(con: duckdb.DuckDBPyConnection, days: int) -> float | None
             SELECT greatest(coalesce(found.share, 0), 1e-4) AS f, greatest(expected.share, 1e-4) AS e
             FROM expected LEFT JOIN found USING (tenth)
         )
-        """
-    ).fetchone()
-    return float(row[0]) if row and row[0] is not None else None
+        """,
+        {"since": since},
+    )
+    return None if drift is None else float(drift)
