@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.json_schema import SkipJsonSchema
-from pydantic_core import PydanticCustomError
 
 from serving.problems import Problem, bad_parameter
 
@@ -24,7 +23,7 @@ Engine = Literal["exact", "annoy"]
 def _digits_only(value: object) -> object:
     """Reject signs, spaces, exponents and digits of other scripts, which pydantic would read as numbers."""
     if isinstance(value, str) and not re.fullmatch(r"[0-9]{1,19}", value, re.ASCII):
-        raise PydanticCustomError("whole_number", "Input should be a whole number")
+        raise ValueError("input should be a whole number")
     return value
 
 
@@ -37,9 +36,7 @@ def _distinct(ids: list[int]) -> list[int]:
     seen: set[int] = set()
     for movie in ids:
         if movie in seen:
-            raise PydanticCustomError(
-                "named_twice", "film {movie} was named twice; name each film once", {"movie": movie}
-            )
+            raise ValueError(f"film {movie} was named twice; name each film once")
         seen.add(movie)
     return ids
 
@@ -99,5 +96,6 @@ def refusal(errors: Sequence[Any]) -> Problem:
     if error["type"] == "missing":
         return bad_parameter(name, f"{name} is missing; see /openapi.json")
     given = error["input"]
+    text = error["msg"].removeprefix("Value error, ")
     but = f", not {str(given)[:40]!r}" if isinstance(given, str | int) else ""
-    return bad_parameter(name, f"{name}: {error['msg'][0].lower()}{error['msg'][1:]}{but}")
+    return bad_parameter(name, f"{name}: {text[0].lower()}{text[1:]}{but}")
