@@ -13,12 +13,13 @@ from assets.release_report import render_report
 from checks.asset_checks import check_result
 from checks.release.suite import ASSET, RELEASE_CHECKS, REQUIRED_CHECKS, audit_release
 from checks.results import seconds_of
-from checks.settings import GivenSettings
+from checks.settings import CheckSettings
 from checks.tables.content import Context
 from checks.tables.suite import results_of
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.files import write_text
+from warehouse.home_parameters import HomeParameters
 from warehouse.releases.promotion import promote, was_rolled_back
 from warehouse.releases.reader import example_pairs, open_release, row_counts
 from warehouse.releases.registry import ReleaseError, acting_user, list_releases, live_release
@@ -56,15 +57,20 @@ class RetentionConfig(dg.Config):
     ],
 )  # fmt: skip
 def staged_release(
-    parameters: dg.ResourceParam[ModelParameters],
-    check_settings: dg.ResourceParam[GivenSettings],
+    parameters: dg.ResourceParam[HomeParameters],
+    check_settings: dg.ResourceParam[CheckSettings],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult:
     """A complete release beside the live one: database file and serving pack, checked, read by nobody yet."""
     watch = Stopwatch()
-    settings = check_settings.at(warehouse.home.root)
-    tables = results_of(Context(warehouse, parameters, settings))
-    audit = partial(audit_release, home=warehouse.home, settings=settings, tables=tables)
+    tables = results_of(Context(warehouse, parameters, check_settings))
+    audit = partial(
+        audit_release,
+        home=warehouse.home,
+        settings=check_settings,
+        tables=tables,
+        by_default=parameters.by_default,
+    )
     staged = stage_release(warehouse, parameters, audit, REQUIRED_CHECKS)
     report, report_seconds = _write_report(warehouse, staged)
     with open_release(warehouse.home, staged.release) as con:

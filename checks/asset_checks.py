@@ -9,7 +9,7 @@ from typing import Any
 
 import dagster as dg
 
-from checks.settings import GivenSettings
+from checks.settings import CheckSettings
 from checks.tables.content import Context
 from checks.tables.suite import BOOK_CHECKS, TABLE_CHECKS, TableCheck, results_of
 from recommender.parameters import ModelParameters
@@ -61,12 +61,12 @@ def _checks_of(asset: str, checks: Sequence[TableCheck]) -> dg.AssetChecksDefini
     def run(
         context: dg.AssetCheckExecutionContext,
         parameters: dg.ResourceParam[ModelParameters],
-        check_settings: dg.ResourceParam[GivenSettings],
+        check_settings: dg.ResourceParam[CheckSettings],
         warehouse: dg.ResourceParam[Warehouse],
     ) -> Iterator[dg.AssetCheckResult]:
         chosen = {key.name for key in context.selected_asset_check_keys}
         asked = [check for check in checks if check.name in chosen]
-        for outcome in results_of(Context(warehouse, parameters, check_settings.at(warehouse.home.root)), asked):
+        for outcome in results_of(Context(warehouse, parameters, check_settings), asked):
             yield check_result(outcome)
 
     return run

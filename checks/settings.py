@@ -9,7 +9,6 @@ whoever starts it. A single run is given others in the Launchpad (resource `chec
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -108,17 +107,6 @@ class CheckSettings(BaseModel):
         le=1,
         description="How far NDCG@10 may fall below what is live, both asked the same cases: block beyond.",
     )
-
-
-@dataclass(frozen=True)
-class GivenSettings:
-    """Thresholds given for one run, by name; those of a home complete them."""
-
-    values: Mapping[str, Any]
-
-    def at(self, root: Path) -> CheckSettings:
-        """All thresholds for a run in the home with this folder; see `load_settings`."""
-        return load_settings(root, self.values)
 
 
 def load_settings(root: Path, overrides: Mapping[str, Any] | None = None) -> CheckSettings:

@@ -19,7 +19,6 @@ from orchestration.active_runs import fail_orphaned_runs, run_lock
 from orchestration.definitions import build_defs
 from orchestration.errors import reason_of
 from orchestration.event_log import quick_event_log
-from recommender.parameters import ModelParameters
 from warehouse.home import HOME_VARIABLE, Home
 from warehouse.logs import say
 
@@ -64,7 +63,7 @@ class Outcome:
 def execute(
     home: Home,
     job: str,
-    parameters: ModelParameters,
+    asked: Mapping[str, Any],
     *,
     ops: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
@@ -72,12 +71,11 @@ def execute(
 ) -> Outcome:
     """Run a job in this process, recorded in the home's instance so that the UI shows it.
 
-    `ops` is configuration by op.
+    `asked` are the model parameters asked for; others are the home's. `ops` is configuration by op.
     """
     config = {
         "resources": {
-            "parameters": {"config": parameters.model_dump()},
-            "warehouse": {"config": {"home": str(home.root)}},
+            "parameters": {"config": dict(asked)},
         },
         "ops": {name: {"config": dict(values)} for name, values in (ops or {}).items()},
         "loggers": {"progress": {}},

@@ -2,51 +2,101 @@
 
 Belongs here: how a run gets them. The parameters resource is made from `recommender.parameters`, so that every
 parameter appears in the Launchpad with its description and default, and is declared once; so are the thresholds of the
-checks.
+checks. The home is the one of `MARQUEE_HOME`, for all of them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from enum import Enum
+from typing import Any, Literal, get_args, get_origin
 
 import dagster as dg
-from pydantic import Field, create_model
+from pydantic import BaseModel, Field, create_model
 
-from checks.settings import CheckSettings, GivenSettings
+from checks.settings import CheckSettings, load_settings
 from orchestration.active_runs import run_lock
-from recommender.parameters import ModelParameters, make_parameters
+from recommender.parameters import ModelParameters
 from warehouse.database import WAIT_SECONDS, Warehouse, open_warehouse
 from warehouse.home import Home
+from warehouse.home_parameters import HomeParameters, home_parameters
+from warehouse.locks import WriterBusyError
 from warehouse.releases.repair import repair
 
 
+@contextmanager
+def refused_once(context: dg.InitResourceContext) -> Iterator[None]:
+    """Have the daemon not repeat a run that fails in this block: a value that cannot be, or a disk that is read-only.
+
+    Dagster repeats runs that end without a failed step, as if their process had died. Another writer that goes on for
+    longer than this run waits is gone the next time: such a run is repeated.
+    """
+    try:
+        yield
+    except WriterBusyError:
+        raise
+    except Exception:
+        if context.run is not None and context.instance is not None:
+            context.instance.add_run_tags(context.run.run_id, {"dagster/max_retries": "0"})
+        raise
+
+
+def _unset_field(model: type[BaseModel], name: str) -> tuple[Any, Any]:
+    """Field of a Dagster config that is None unless it was set; choices are an enumeration, which the UI checks."""
+    field = model.model_fields[name]
+    choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else ()
+    kind = _enumeration(name, choices) if choices else type(field.default)
+    return kind | None, Field(default=None, description=f"{field.description} Default: {field.default}.")
+
+
+def _enumeration(name: str, choices: Sequence[str]) -> type[Enum]:
+    return Enum(name, {choice: choice for choice in choices})  # type: ignore[return-value]
+
+
+def _set_fields(resource: dg.ConfigurableResource, model: type[BaseModel]) -> dict[str, Any]:
+    """Fields of a resource that were set, as plain values."""
+    found = {name: getattr(resource, name) for name in model.model_fields}
+    return {
+        name: value.value if isinstance(value, Enum) else value for name, value in found.items() if value is not None
+    }
+
+
 class _ParametersBase(dg.ConfigurableResource):
-    """The model's parameters, validated as a whole when a run starts."""
+    """The model's parameters: a value given here wins over the home's parameters.toml, and that over the default."""
 
-    def create_resource(self, context: dg.InitResourceContext) -> ModelParameters:
+    def create_resource(self, context: dg.InitResourceContext) -> HomeParameters:
         """Build the immutable value object the assets receive."""
-        return make_parameters(settings={name: getattr(self, name) for name in ModelParameters.model_fields})
-
-
-def _plain_field(name: str) -> tuple[type, Any]:
-    """Field of a Dagster config: a plain type; `make_parameters` enforces ranges and choices, and words the error."""
-    field = ModelParameters.model_fields[name]
-    kind = type(field.default)
-    return kind, Field(default=field.default, description=field.description)
+        with refused_once(context):
+            return home_parameters(Home.find(), _set_fields(self, ModelParameters))
 
 
 ParametersResource: type[dg.ConfigurableResource] = create_model(  # type: ignore[call-overload]
     "ParametersResource",
     __base__=_ParametersBase,
-    **{name: _plain_field(name) for name in ModelParameters.model_fields},
+    **{name: _unset_field(ModelParameters, name) for name in ModelParameters.model_fields},
 )
-"""Resource with one field per model parameter; hands the assets a `ModelParameters`."""
+"""Resource with one field per model parameter; hands the assets a `HomeParameters`."""
+
+
+class _CheckSettingsBase(dg.ConfigurableResource):
+    """Thresholds of the checks: a value given here wins over the home's checks.toml, and that over the default."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> CheckSettings:
+        """Build the immutable value object the checks receive."""
+        with refused_once(context):
+            return load_settings(Home.find().root, _set_fields(self, CheckSettings))
+
+
+CheckSettingsResource: type[dg.ConfigurableResource] = create_model(  # type: ignore[call-overload]
+    "CheckSettingsResource",
+    __base__=_CheckSettingsBase,
+    **{name: _unset_field(CheckSettings, name) for name in CheckSettings.model_fields},
+)
+"""Resource with one field per threshold; hands the checks a `CheckSettings`."""
 
 
 class WarehouseResource(dg.ConfigurableResource):
-    """The working database, open for the duration of a run under the writer's lock."""
+    """The home's working database, open for the duration of a run under the writer's lock."""
 
-    home: str = Field(default="", description="Folder of the installation; empty: MARQUEE_HOME, else ./var.")
     wait_seconds: float = Field(default=WAIT_SECONDS, description="How long to wait for another writer.")
 
     @contextmanager
@@ -56,37 +106,15 @@ class WarehouseResource(dg.ConfigurableResource):
         run = context.run
         purpose = f"{run.job_name} (run {run.run_id[:8]})" if run else "a Dagster run"
         notify = log.info if log else None
-        home = Home.find(self.home)
+        home = Home.find()
         with ExitStack() as stack:
-            if run:
-                stack.enter_context(run_lock(home, run.run_id))
-            warehouse = stack.enter_context(
-                open_warehouse(home, purpose, wait_seconds=self.wait_seconds, notify=notify)
-            )
-            for line in repair(warehouse):
-                if log:
-                    log.warning(f"repaired: {line}")
+            with refused_once(context):
+                if run:
+                    stack.enter_context(run_lock(home, run.run_id))
+                warehouse = stack.enter_context(
+                    open_warehouse(home, purpose, wait_seconds=self.wait_seconds, notify=notify)
+                )
+                for line in repair(warehouse):
+                    if log:
+                        log.warning(f"repaired: {line}")
             yield warehouse
-
-
-class _CheckSettingsBase(dg.ConfigurableResource):
-    """Thresholds of the checks: a value given here wins over the home's checks.toml, and that over the default."""
-
-    def create_resource(self, context: dg.InitResourceContext) -> GivenSettings:
-        """Hand on what was given for this run; the home that the run writes to decides the rest."""
-        values = {name: getattr(self, name) for name in CheckSettings.model_fields}
-        return GivenSettings({name: value for name, value in values.items() if value is not None})
-
-
-CheckSettingsResource: type[dg.ConfigurableResource] = create_model(  # type: ignore[call-overload]
-    "CheckSettingsResource",
-    __base__=_CheckSettingsBase,
-    **{
-        name: (
-            type(field.default) | None,
-            Field(default=None, description=f"{field.description} Default: {field.default}, or as in checks.toml."),
-        )
-        for name, field in CheckSettings.model_fields.items()
-    },
-)
-"""Resource with one field per threshold; hands the checks `GivenSettings`."""

@@ -123,6 +123,32 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Named sets of values. `book` is the baseline: the rules of the textbook chapter this system grew out of."""
 
 
+def read_settings(preset: str | None = None, settings: Iterable[str] = ()) -> dict[str, Any]:
+    """Values asked for on the command line, by parameter: those of a preset, and settings, which win.
+
+    Parameters
+    ----------
+    preset : str, optional
+        A key of `PRESETS`; ``default`` asks for the default of every parameter.
+    settings : iterable of str
+        ``key=value`` texts.
+
+    Raises
+    ------
+    ParameterError
+        If the preset is unknown or a text has no ``=``.
+    """
+    if preset is not None and preset not in PRESETS:
+        raise ParameterError(f"unknown preset {preset!r}; choose one of: {', '.join(sorted(PRESETS))}")
+    values = ModelParameters().model_dump() if preset == "default" else dict(PRESETS[preset]) if preset else {}
+    for text in settings:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise ParameterError(f"cannot read the setting {text!r}; write it as key=value")
+        values[key.strip()] = value.strip()
+    return values
+
+
 def make_parameters(preset: str = "default", settings: Iterable[str] | Mapping[str, Any] = ()) -> ModelParameters:
     """Combine a preset with explicit settings; settings win.
 
@@ -142,17 +168,9 @@ def make_parameters(preset: str = "default", settings: Iterable[str] | Mapping[s
     ParameterError
         If the preset or a key is unknown, a text has no ``=``, or a value is malformed or out of range.
     """
-    if preset not in PRESETS:
-        raise ParameterError(f"unknown preset {preset!r}; choose one of: {', '.join(sorted(PRESETS))}")
-    values = dict(PRESETS[preset])
+    values = read_settings(preset, () if isinstance(settings, Mapping) else settings)
     if isinstance(settings, Mapping):
         values.update(settings)
-    else:
-        for text in settings:
-            key, equals, value = text.partition("=")
-            if not equals:
-                raise ParameterError(f"cannot read the setting {text!r}; write it as key=value")
-            values[key.strip()] = value.strip()
     unknown = sorted(set(values) - set(ModelParameters.model_fields))
     if unknown:
         raise ParameterError(

@@ -313,8 +313,9 @@ def test_there_is_no_check_for_show(shared_home: Home, tmp_path: Path) -> None:
     named |= {*ENGINE_MUTATIONS.values(), "pack_as_manifest"}
     announced = {result.check_name for result in audited(shared_home, staged_copy(shared_home, tmp_path))}
     unnamed = {name for name in announced - named if not name.endswith("_schema")}
-    # Measured, with thresholds of their own: tests/checks/test_measured.py.
+    # Measured, with thresholds of their own: tests/checks/test_measured.py. Parameters: test_home_parameters.py.
     assert unnamed == {
+        "parameters_as_asked",
         "catalogue_coverage",
         "popular_share",
         "most_frequent_film",

@@ -1,9 +1,9 @@
 """The staged release beside the live one: what changes for users, and whether the data have drifted.
 
-Belongs here: overlaps of the pairs' lists and population stability indexes (PSI). A change that was asked for, by
-another source or other parameters, is reported and at most warned of; one that nobody asked for can block. Does not
-belong here: what is wrong with a release in itself (`checks.release.suite`, `checks.release.lists`), or how well it
-recommends (`checks.release.quality`).
+Belongs here: whether other parameters were asked for, overlaps of the pairs' lists and population stability indexes
+(PSI). A change that was asked for, by another source or other parameters, is reported and at most warned of; one that
+nobody asked for can block. Does not belong here: what is wrong with a release in itself (`checks.release.suite`,
+`checks.release.lists`), or how well it recommends (`checks.release.quality`).
 
 Rank-biased overlap after Webber, Moffat and Zobel (2010), persistence 0.9, cut at the longer list and scaled so that
 equal lists have 1. It is a sum over the films in both lists: one that both have seen by depth m counts from m on.
@@ -68,6 +68,20 @@ COMPARED = f"""
         histogram(least(floor(10 * jaccard), 9)::INT)
     FROM pairs
 """
+
+
+def parameters_as_asked(staged: Staged) -> CheckResult:
+    """The parameters are those of the live release, or somebody has set the others: the run or parameters.toml."""
+    live = staged.live["parameters"] if staged.live is not None else {}
+    reverted = [name for name in staged.by_default if name in live and live[name] != staged.row["parameters"][name]]
+    text = "the parameters are the live release's, or were asked for"
+    if reverted:
+        changes = ", ".join(f"{name} {live[name]} -> {staged.row['parameters'][name]}" for name in sorted(reverted))
+        text = (
+            f"nobody asked for other parameters than those of the live release ({changes}, the defaults); "
+            "write the values to use into parameters.toml in the home, or ask for them with --set"
+        )
+    return staged.judge("parameters_as_asked", len(reverted), text, error=0)
 
 
 def overlaps(staged: Staged) -> list[CheckResult]:

@@ -5,7 +5,7 @@ belong here: the checks (`checks.release.suite`, `checks.release.lists`, `checks
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -41,6 +41,8 @@ class Staged:
         The row of its table `release`.
     live : dict or None
         The row of the live release, None if nothing is live.
+    by_default : collection of str
+        Parameters whose values nobody has set: neither the run nor the home.
     """
 
     con: duckdb.DuckDBPyConnection
@@ -48,6 +50,7 @@ class Staged:
     settings: CheckSettings
     row: dict[str, Any]
     live: dict[str, Any] | None
+    by_default: Collection[str] = ()
 
     @property
     def release(self) -> str:
@@ -85,24 +88,18 @@ def _release_row(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, Any]:
 
 
 @contextmanager
-def open_staged(con: duckdb.DuckDBPyConnection, home: Home, settings: CheckSettings) -> Iterator[Staged]:
-    """Look at a staged release beside the live one.
-
-    Parameters
-    ----------
-    con : duckdb.DuckDBPyConnection
-        To the staged file, read-only.
-    home : Home
-    settings : CheckSettings
-    """
+def open_staged(
+    con: duckdb.DuckDBPyConnection, home: Home, settings: CheckSettings, by_default: Collection[str] = ()
+) -> Iterator[Staged]:
+    """Look at a staged release, open read-only, beside the live one."""
     live = live_release(home)
     row = _release_row(con, "release")
     path = home.release_file(live) if live else None
     if path is None or not path.exists() or live == row["release"]:
-        yield Staged(con, home, settings, row, None)
+        yield Staged(con, home, settings, row, None, by_default)
         return
     con.execute(f"ATTACH {sql_text(path)} AS {LIVE} (READ_ONLY)")
     try:
-        yield Staged(con, home, settings, row, _release_row(con, f"{LIVE}.release"))
+        yield Staged(con, home, settings, row, _release_row(con, f"{LIVE}.release"), by_default)
     finally:
         con.execute(f"DETACH {LIVE}")

@@ -6,13 +6,13 @@ for the number of violations, and what the number means. Does not belong here: w
 (`checks.release.lists`) or the live release (`checks.release.comparison`), checks of the working tables
 (`checks.tables.suite`), and the decision what a failure leads to (`warehouse.releases.promotion`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import duckdb
 
-from checks.release.comparison import drift, overlaps
+from checks.release.comparison import drift, overlaps, parameters_as_asked
 from checks.release.lists import LIST_CHECKS
 from checks.release.quality import AHEAD_OF_BASELINES, NO_FALL, quality
 from checks.release.staged import ASSET, Staged, open_staged
@@ -247,6 +247,7 @@ SCHEMA_CHECKS = tuple(published_schema(table) for table in PUBLISHED_MODELS)
 SINGLE_CHECKS: tuple[Callable[[Staged], CheckResult], ...] = (
     ratings_as_fingerprinted,
     pack_as_manifest,
+    parameters_as_asked,
     *LIST_CHECKS,
     *VARIETY_CHECKS,
 )
@@ -286,7 +287,11 @@ REQUIRED_CHECKS = REQUIRED_TABLE_CHECKS | {check.name for check in RELEASE_CHECK
 
 
 def audit_release(
-    con: duckdb.DuckDBPyConnection, home: Home, settings: CheckSettings, tables: Sequence[CheckResult] = ()
+    con: duckdb.DuckDBPyConnection,
+    home: Home,
+    settings: CheckSettings,
+    tables: Sequence[CheckResult] = (),
+    by_default: Collection[str] = (),
 ) -> list[CheckResult]:
     """Run all release checks on an open release file.
 
@@ -299,6 +304,8 @@ def audit_release(
     settings : CheckSettings
     tables : sequence of CheckResult
         Of the tables it was made from; they become part of its record.
+    by_default : collection of str
+        Parameters whose values nobody has set: neither the run nor the home.
 
     Returns
     -------
@@ -307,7 +314,7 @@ def audit_release(
         that need them are left out, and their missing results block.
     """
     checks: tuple[Callable[[Staged], CheckResult], ...] = (*VIOLATION_CHECKS, *SINGLE_CHECKS, *VARIETY_WARNINGS)
-    with open_staged(con, home, settings) as staged:
+    with open_staged(con, home, settings, by_default) as staged:
         schemas = [result for check in SCHEMA_CHECKS for result in timed(partial(check, staged))]
         if any("dtypes" in found.details and found.details.get("shape") is None for found in schemas):
             return [*tables, *schemas]

@@ -16,12 +16,14 @@ import typer
 
 from orchestration.errors import machine_error
 from recommender.errors import MarqueeError, UsageError
+from recommender.parameters import read_settings
 from warehouse.database import Warehouse, open_warehouse
 from warehouse.home import Home
+from warehouse.home_parameters import home_parameters
 from warehouse.logs import say
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout and nothing else there.")]
-Preset = Annotated[str, typer.Option("--preset", help="Named parameter values: default or book.")]
+Preset = Annotated[str | None, typer.Option("--preset", help="Named parameter values: default or book.")]
 Settings = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="Set a parameter; may be repeated.")]
 Why = Annotated[str, typer.Option("--why", help="The reason, for the record.")]
 
@@ -30,6 +32,12 @@ def home_of(context: typer.Context) -> Home:
     """The home that `--home` chose."""
     found: Home = context.obj
     return found
+
+
+def asked_parameters(home: Home, preset: str | None, settings: list[str]) -> dict[str, Any]:
+    """Parameters asked for by `--preset` and `--set`, as typed values; refused before anything is started."""
+    parameters = home_parameters(home, read_settings(preset, settings))
+    return {name: value for name, value in parameters.model_dump().items() if parameters.origins[name] == "asked for"}
 
 
 @contextmanager

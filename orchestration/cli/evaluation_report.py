@@ -19,9 +19,10 @@ from recommender.evaluation.evaluate import CURRENT, Measurement, evaluate, meth
 from recommender.evaluation.metrics import ACCURACY, HEADLINE
 from recommender.evaluation.splits import TEST_NAME, Ratings
 from recommender.evaluation.sweep import SAME, Grid, Trial, best_trial, sweep, with_settings
-from recommender.parameters import PRESETS, ModelParameters, ParameterError, make_parameters
+from recommender.parameters import PRESETS, ModelParameters, ParameterError, make_parameters, read_settings
 from warehouse.database import open_warehouse
 from warehouse.home import Home
+from warehouse.home_parameters import home_parameters
 from warehouse.ingest.importer import import_source
 from warehouse.releases.reader import open_release
 from warehouse.releases.registry import live_release
@@ -82,12 +83,11 @@ def paired_change(home: Home, release_a: str, release_b: str) -> dict[str, tuple
 
 
 def parameters_in_question(home: Home, preset: str | None, settings: Sequence[str]) -> tuple[ModelParameters, str]:
-    """What `current` stands for: what was asked for, else what is live, else the defaults; and which of these it is."""
+    """What `current` stands for: what was asked for, else what is live, else the home's; and which of these it is."""
     if preset is None and not settings and live_release(home):
         return release_parameters(home), "the live release's parameters"
-    name = preset or "default"
-    asked = " ".join([f"preset {name}" if preset or not settings else "the defaults", *settings])
-    return make_parameters(name, settings), asked if preset or settings else "the defaults"
+    asked = " ".join([f"preset {preset}" if preset else "the home's parameters", *settings])
+    return home_parameters(home, read_settings(preset, settings)), asked
 
 
 def other_parameters(home: Home, text: str, current: ModelParameters) -> ModelParameters:

@@ -1,4 +1,4 @@
-"""Commands that only look: `query`, `recommend`, `status`, `doctor` and `home`.
+"""Commands that only look: `query`, `recommend`, `status`, `doctor`, `parameters` and `home`.
 
 Belongs here: their arguments and what is printed. `home` also creates the folders it names.
 """
@@ -8,8 +8,10 @@ from typing import Annotated
 import duckdb
 import typer
 
-from orchestration.cli.common import JsonFlag, home_of, print_json
+from orchestration.cli.common import JsonFlag, Preset, Settings, home_of, print_json
 from recommender.errors import MarqueeError
+from recommender.parameters import read_settings
+from warehouse.home_parameters import PARAMETERS_FILE, home_parameters
 from warehouse.logs import say
 from warehouse.releases.reader import open_release
 
@@ -90,6 +92,25 @@ def doctor(context: typer.Context, as_json: JsonFlag = False) -> None:
         print(f"{len(wrong)} things are wrong" if wrong else "nothing is wrong")
     if wrong:
         raise typer.Exit(1)
+
+
+@commands.command()
+def parameters(
+    context: typer.Context,
+    preset: Preset = None,
+    settings: Settings = [],  # noqa: B006  (typer reads the default, nobody changes it)
+    as_json: JsonFlag = False,
+) -> None:
+    """Show the model parameters a run of this home uses, and where each value comes from."""
+    home = home_of(context)
+    found = home_parameters(home, read_settings(preset, settings))
+    if as_json:
+        rows = {name: {"value": value, "from": found.origins[name]} for name, value in found.model_dump().items()}
+        print_json({"file": str(home.root / PARAMETERS_FILE), "parameters": rows})
+        return
+    print(f"asked for (--set, --preset), else {home.root / PARAMETERS_FILE}, else the default:\n")
+    for name, value in found.model_dump().items():
+        print(f"{name:<18} {value!s:<8} {found.origins[name]}")
 
 
 @commands.command()

@@ -5,23 +5,23 @@ Belongs here: the sequence and the report's fields, which scripts rely on. Does 
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from orchestration.instance import Outcome, execute
 from orchestration.schedules import ALL_SHARDS
-from recommender.parameters import ModelParameters
 from warehouse.home import Home
 from warehouse.releases.registry import live_release
 
 STAGE_FACTS = ("seconds", "cpu_seconds", "peak_memory_megabytes", "dagster/row_count", "unchanged")
 
 
-def full_run(home: Home, source: str | None, replace_source: bool, parameters: ModelParameters) -> dict[str, Any]:
+def full_run(home: Home, source: str | None, replace_source: bool, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Load a source if need be, retrain, refresh, publish.
 
-    Without `source` it is the source the home holds, or the bundled sample if it holds none.
+    Without `source` it is the source the home holds, or the bundled sample if it holds none. `asked` are the model
+    parameters asked for; others are the home's.
 
     Returns
     -------
@@ -35,19 +35,19 @@ def full_run(home: Home, source: str | None, replace_source: bool, parameters: M
     outcomes = []
     if source is not None or not home.warehouse.exists() or replace_source:
         config = {"source": source or "sample", "replace_source": replace_source}
-        outcomes.append(execute(home, "import_source", parameters, ops={"source_tables": config}))
+        outcomes.append(execute(home, "import_source", asked, ops={"source_tables": config}))
     if all(outcome.success for outcome in outcomes):
-        outcomes.append(execute(home, "retrain_model", parameters, tags=ALL_SHARDS))
+        outcomes.append(execute(home, "retrain_model", asked, tags=ALL_SHARDS))
     return _report(home, outcomes, started)
 
 
-def refresh(home: Home, parameters: ModelParameters) -> dict[str, Any]:
+def refresh(home: Home, asked: Mapping[str, Any]) -> dict[str, Any]:
     """Recommend from the likes as they are now, check and publish; the report is that of `full_run`."""
     started = time.perf_counter()
-    return _report(home, [execute(home, "refresh_recommendations", parameters, tags=ALL_SHARDS)], started)
+    return _report(home, [execute(home, "refresh_recommendations", asked, tags=ALL_SHARDS)], started)
 
 
-def ingest_files(home: Home, files: list[Path], parameters: ModelParameters) -> dict[str, Any]:
+def ingest_files(home: Home, files: list[Path], asked: Mapping[str, Any]) -> dict[str, Any]:
     """Ingest files of ratings.
 
     Returns
@@ -57,7 +57,7 @@ def ingest_files(home: Home, files: list[Path], parameters: ModelParameters) -> 
     """
     started = time.perf_counter()
     config = {"files": [str(file) for file in files]}
-    outcome = execute(home, "ingest_ratings", parameters, ops={"raw__rating_files": config})
+    outcome = execute(home, "ingest_ratings", asked, ops={"raw__rating_files": config})
     made = outcome.metadata.get("raw/rating_files", {})
     return {
         "files": made.get("files", []),

@@ -10,8 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestration.cli.common import JsonFlag, Preset, Settings, home_of, print_json
-from recommender.parameters import make_parameters
+from orchestration.cli.common import JsonFlag, Preset, Settings, asked_parameters, home_of, print_json
 from warehouse.home import Home
 from warehouse.logs import say
 from warehouse.releases.reader import example_pairs, open_release
@@ -27,7 +26,7 @@ def run(
         typer.Option(help="sample, a folder, a zip, a URL or a known name. Default: what the home holds, else sample."),
     ] = None,
     replace_source: Annotated[bool, typer.Option(help="Swap all raw tables if the home holds another source.")] = False,
-    preset: Preset = "default",
+    preset: Preset = None,
     settings: Settings = [],  # noqa: B006  (typer reads the default, nobody changes it)
     as_json: JsonFlag = False,
 ) -> None:
@@ -35,13 +34,13 @@ def run(
     from orchestration.cli.launch import full_run
 
     home = home_of(context)
-    _show(home, full_run(home, source, replace_source, make_parameters(preset, settings)), as_json)
+    _show(home, full_run(home, source, replace_source, asked_parameters(home, preset, settings)), as_json)
 
 
 @commands.command()
 def refresh(
     context: typer.Context,
-    preset: Preset = "default",
+    preset: Preset = None,
     settings: Settings = [],  # noqa: B006
     as_json: JsonFlag = False,
 ) -> None:
@@ -49,7 +48,7 @@ def refresh(
     from orchestration.cli.launch import refresh as refresh_now
 
     home = home_of(context)
-    _show(home, refresh_now(home, make_parameters(preset, settings)), as_json)
+    _show(home, refresh_now(home, asked_parameters(home, preset, settings)), as_json)
 
 
 def _show(home: Home, report: dict[str, Any], as_json: bool) -> None:
@@ -105,15 +104,15 @@ def ingest(
     files: Annotated[
         list[Path], typer.Argument(metavar="FILE...", help="CSV or Parquet files with MovieLens columns.")
     ],
-    preset: Preset = "default",
+    preset: Preset = None,
     settings: Settings = [],  # noqa: B006
     as_json: JsonFlag = False,
 ) -> None:
     """Ingest files of new ratings, each content once; a refresh then recommends from them."""
     from orchestration.cli.launch import ingest_files
 
-    paths = [file.absolute() for file in files]
-    report = ingest_files(home_of(context), paths, make_parameters(preset, settings))
+    home = home_of(context)
+    report = ingest_files(home, [file.absolute() for file in files], asked_parameters(home, preset, settings))
     if as_json:
         print_json(report)
     else:

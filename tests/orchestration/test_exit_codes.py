@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from orchestration.instance import execute
-from recommender.parameters import make_parameters
 from tests.command import ROOT, marquee
 from warehouse.home import Home
 
@@ -70,6 +69,6 @@ def test_a_bug_keeps_its_traceback_and_is_no_rejection(small_home: Path) -> None
 
 def test_the_preview_of_the_pairs_begins_with_the_first_place(small_home: Path) -> None:
     tags = {"dagster/asset_partition_range_start": "0", "dagster/asset_partition_range_end": "7"}
-    made = execute(Home(small_home), "refresh_recommendations", make_parameters(settings={"top_movies": 40}), tags=tags)
+    made = execute(Home(small_home), "refresh_recommendations", {"top_movies": 40}, tags=tags)
     rows = made.metadata["recs/pair_recommendations"]["preview"].splitlines()[2:]
     assert [int(row.split("|")[3]) for row in rows] == [1, 2, 3, 4, 5, 6, 7, 8]

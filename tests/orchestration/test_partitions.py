@@ -7,11 +7,10 @@ import duckdb
 import pytest
 
 from orchestration.instance import execute, prepare_instance
-from recommender.parameters import make_parameters
 from tests.homes import copy_home
 from warehouse.home import Home
 
-PARAMETERS = make_parameters(settings={"top_movies": 40})
+ASKED = {"top_movies": 40}
 
 
 def working_table(home: Path, query: str) -> list[tuple[object, ...]]:
@@ -36,7 +35,7 @@ def test_one_month_is_made_anew_and_no_other_is_touched(small_home: Path) -> Non
     before = working_table(small_home, everything)
     change(small_home, "UPDATE raw.ratings SET rating = 0.5 WHERE date_trunc('month', rated_at) IN "
            f"(DATE '{wanted}', DATE '{other}')")  # fmt: skip
-    outcome = execute(Home(small_home), "reload_ratings", PARAMETERS, partition=wanted)
+    outcome = execute(Home(small_home), "reload_ratings", ASKED, partition=wanted)
     assert outcome.success, outcome.errors
     after = working_table(small_home, everything)
     in_month = [row for row in after if str(row[3])[:7] == wanted[:7]]
@@ -65,7 +64,7 @@ def test_one_shard_is_made_anew_alone(small_home: Path, shard: str) -> None:
     outcome = execute(
         Home(small_home),
         "refresh_recommendations",
-        PARAMETERS,
+        ASKED,
         tags={"dagster/asset_partition_range_start": shard, "dagster/asset_partition_range_end": shard},
     )
     assert outcome.success, outcome.errors
@@ -77,7 +76,7 @@ def test_a_release_is_not_staged_from_stale_shards(small_home: Path) -> None:
     outcome = execute(
         Home(small_home),
         "refresh_recommendations",
-        PARAMETERS,
+        ASKED,
         tags={"dagster/asset_partition_range_start": "0", "dagster/asset_partition_range_end": "0"},
     )
     assert not outcome.success

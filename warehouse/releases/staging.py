@@ -25,7 +25,7 @@ from warehouse.tables.check_results import CheckResult, recorded_results
 from warehouse.tables.genome import genome_source_of
 from warehouse.tables.held_source import require_source
 from warehouse.tables.model_inputs import StaleTableError, inputs_version, read_neighbourhood, require
-from warehouse.tables.recommendations import SHARDS, pairs_version, signup_version, stale_shards
+from warehouse.tables.recommendations import SHARDS, changed_parameters, pairs_version, signup_version, stale_shards
 from warehouse.tables.versions import code_version, digest, table_version, version_name
 
 
@@ -66,8 +66,11 @@ def describe_next(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -
     pairs = pairs_version(con, parameters, model["model_version"])
     stale = stale_shards(con, pairs, range(SHARDS))
     if stale:
+        changes = changed_parameters(con, stale, parameters)
         raise StaleTableError(
-            f"recs.pair_recommendations is out of date in the shards {', '.join(map(str, stale))}; materialize them"
+            f"recs.pair_recommendations is out of date in the shards {', '.join(map(str, stale))}"
+            + (f": other parameters than it was made with ({', '.join(changes)})" if changes else "")
+            + "; materialize recs/pair_recommendations, or ask for the same parameters"
         )
     lineage = {
         "model_version": model["model_version"],

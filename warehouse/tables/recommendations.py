@@ -17,7 +17,7 @@ from recommender.pairs import PairRecommendations
 from recommender.parameters import ModelParameters
 from warehouse.schemas.definitions import create_table
 from warehouse.tables.model_inputs import inputs_version
-from warehouse.tables.versions import code_version, digest, set_table_version, table_version
+from warehouse.tables.versions import code_version, digest, set_table_version, table_notes, table_version
 
 PAIR_COLUMNS = ("movie_a", "movie_b", "rank", "movie_id", "votes")
 
@@ -60,6 +60,17 @@ def pairs_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters, m
 def stale_shards(con: duckdb.DuckDBPyConnection, version: str, shards: Iterable[int]) -> list[int]:
     """Those of the shards that were not made from this version of the inputs."""
     return [shard for shard in shards if table_version(con, shard_name(shard)) != version]
+
+
+def changed_parameters(con: duckdb.DuckDBPyConnection, shards: Iterable[int], parameters: ModelParameters) -> list[str]:
+    """Parameters that differ from those some of the shards were made with, each with both values."""
+    changes: dict[str, None] = {}
+    for shard in shards:
+        before = table_notes(con, shard_name(shard)).get("parameters", {})
+        for name, now in parameters.model_dump().items():
+            if before.get(name, now) != now:
+                changes[f"{name} {before[name]} -> {now}"] = None
+    return list(changes)
 
 
 def shard_name(shard: int) -> str:
@@ -125,5 +136,5 @@ def write_pairs(
         for shard, count in zip(*np.unique(chunk.movie_a % SHARDS, return_counts=True), strict=True):
             rows_of[int(shard)] += int(count)
     for shard, count in rows_of.items():
-        set_table_version(con, shard_name(shard), version, count)
+        set_table_version(con, shard_name(shard), version, count, {"parameters": parameters.model_dump()})
     return summary
