@@ -54,6 +54,14 @@ def missing_links(page: Path) -> list[str]:
     return missing
 
 
+def missing_names(page: Path) -> list[str]:
+    """Names said to be in a linked module, as in `NAME` of [module.py](path/module.py), that it does not have."""
+    text = " ".join(page.read_text(encoding="utf-8").split())
+    found = re.findall(r"`(\w+)` (?:of|in) \[[^\]]*\]\(([^)#]+\.py)\)", text)
+    sources = {path: (page.parent / path).read_text(encoding="utf-8") for _, path in found}
+    return [f"{name} in {path}" for name, path in found if not re.search(rf"\b{name}\b", sources[path])]
+
+
 def missing_files(text: str) -> list[str]:
     """Paths below one of the repository's folders that do not exist; patterns and placeholders are no paths."""
     folders = (*PACKAGES, "docs", "deploy", "sample")
@@ -101,6 +109,7 @@ def wrong_commands(code: str) -> list[str]:
 
 def test_links_lead_somewhere() -> None:
     assert by_page(missing_links) == {}
+    assert by_page(missing_names) == {}
 
 
 def test_files_and_modules_exist() -> None:
@@ -148,6 +157,8 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# A title\n\n[a](gone.md) [b](page.md#a-title) [c](#nowhere) [d](https://example.org)\n")
     assert missing_links(page) == ["gone.md", "#nowhere"]
+    page.write_text(f"`Home` of [home]({ROOT}/warehouse/home.py), `Flat` in [it]({ROOT}/warehouse/home.py)")
+    assert missing_names(page) == [f"Flat in {ROOT}/warehouse/home.py"]
     assert missing_files("see `warehouse/gone.py` and `warehouse/home.py`") == ["warehouse/gone.py"]
     assert missing_modules("`warehouse.gone`, `warehouse.home.Home`, `warehouse.home.Nothing`") == [
         "warehouse.gone",
