@@ -4,6 +4,7 @@ With MARQUEE_SCREENSHOTS=folder the pictures in docs/ are taken anew.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -268,13 +269,119 @@ def test_links_to_films_that_are_gone_are_explained(
         expect(page.locator("#release")).to_have_text(snapshot.release)
 
 
+def hold(page: Page, pattern: str) -> list[Any]:
+    """Keep requests waiting until the test lets them go."""
+    held: list[Any] = []
+    page.route(pattern, lambda route: held.append(route))
+    return held
+
+
+def test_enter_takes_the_film_that_was_typed_last(
+    address: str, open_page: Callable[..., Page], snapshot: Snapshot
+) -> None:
+    page = open_page(address, "/?tab=any")
+    page.locator("#film-any").fill(bare(snapshot, 3))
+    expect(page.locator("#film-any-list [role=option]").first).to_contain_text(bare(snapshot, 3).split(",")[0])
+    held = hold(page, "**/movies?**")
+    page.locator("#film-any").fill(bare(snapshot, 8))
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(300)
+    expect(page.locator(".chosen li")).to_have_count(0)
+    held[-1].continue_()
+    expect(page.locator(".chosen li")).to_have_count(1)
+    expect(page.locator(".chosen li")).to_contain_text(bare(snapshot, 8).split(",")[0])
+    ids = snapshot.films.signup_ids
+    expect(page).to_have_url(f"{address}/?tab=any&ids={ids[8]}")
+
+
+def test_enter_waits_for_the_list_of_a_misspelt_title(
+    address: str, open_page: Callable[..., Page], snapshot: Snapshot
+) -> None:
+    """The pair tab knows its films; a text only the service can match must not take the film listed before."""
+    page = open_page(address)
+    expect(page.locator(".suggestion").first).to_be_visible()
+    page.locator("#film-a").fill(bare(snapshot, 3))
+    expect(page.locator("#film-a-list [role=option]").first).to_be_visible()
+    longest = max(bare(snapshot, 0).split(), key=len)
+    swapped = longest[:2] + longest[3] + longest[2] + longest[4:]
+    page.locator("#film-a").fill(bare(snapshot, 0).replace(longest, swapped))
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{address}/?a={snapshot.films.signup_ids[0]}")
+
+
+def test_what_is_typed_while_the_films_arrive_stays(
+    address: str, open_page: Callable[..., Page], snapshot: Snapshot
+) -> None:
+    page = open_page(address)
+    held = hold(page, "**/signup-movies")
+    page.reload()
+    expect(page.locator("#pair-results")).to_contain_text("Loading")
+    page.locator("#film-a").press_sequentially(bare(snapshot, 3)[:4])
+    held[0].continue_()
+    expect(page.locator("#film-a-list [role=option]").first).to_be_visible()
+    assert page.locator("#film-a").input_value() == bare(snapshot, 3)[:4]
+
+
+def test_a_service_that_is_gone_is_not_a_film_that_is_unknown(
+    address: str, open_page: Callable[..., Page], snapshot: Snapshot
+) -> None:
+    page = open_page(address, "/?tab=any", quiet=False)
+    page.route("**/movies?**", lambda route: route.abort())
+    page.locator("#film-any").fill(bare(snapshot, 3))
+    expect(page.locator("#picker-any .no-match")).to_have_text("The service cannot be reached.")
+
+
+def test_notices_go_with_what_they_were_about(address: str, open_page: Callable[..., Page], snapshot: Snapshot) -> None:
+    ids = snapshot.films.signup_ids
+    page = open_page(address, f"/?tab=any&ids={ids[0]},1999999999")
+    expect(page.locator("#notice")).to_contain_text("1 film this release does not have: 1999999999")
+    expect(page.locator(".chosen li")).to_have_count(1)
+    choose(page, "#film-any", bare(snapshot, 9))
+    expect(page.locator("#notice")).to_be_hidden()
+    assert "1999999999" not in page.url
+
+
+def test_the_title_follows_what_is_shown(address: str, open_page: Callable[..., Page], snapshot: Snapshot) -> None:
+    ids = snapshot.films.signup_ids
+    page = open_page(address)
+    expect(page).to_have_title("Marquee · two films you like")
+    again = open_page(address, f"/?a={ids[0]}&b={ids[5]}")
+    first, second = (bare(snapshot, place).split(",")[0] for place in (0, 5))
+    expect(again).to_have_title(re.compile(f"{re.escape(first)}.* \\+ .*{re.escape(second)}"))
+    again.locator("#tab-any").click()
+    again.locator(".chosen button").first.click()
+    expect(again).to_have_title(re.compile(f"^Marquee · [^+]*{re.escape(second)}[^+]*$"))
+
+
+def test_the_narrowest_screen_shows_everything(
+    address: str, open_page: Callable[..., Page], snapshot: Snapshot
+) -> None:
+    """At 320 px, which is also 1280 px at 400% zoom (WCAG 1.4.10), with targets of 24 px and more (2.5.8)."""
+    ids = snapshot.films.signup_ids
+    for path, panel in ((f"/?a={ids[0]}&b={ids[1]}", "pair"), (f"/?tab=any&ids={ids[0]},{ids[1]},{ids[2]}", "any")):
+        page = open_page(address, path, viewport={"width": 320, "height": 640}, has_touch=True)
+        shown(page, panel)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        theme = page.locator("#theme").bounding_box()
+        assert theme is not None
+        assert theme["x"] + theme["width"] <= 320
+        bars = page.locator(f"#{panel}-results .votes-bar")
+        assert all((bars.nth(place).bounding_box() or {"width": 0})["width"] >= 40 for place in range(bars.count()))
+        buttons = page.locator("button:visible")
+        for place in range(buttons.count()):
+            box = buttons.nth(place).bounding_box()
+            assert box is not None
+            assert min(box["width"], box["height"]) >= 24, buttons.nth(place).text_content()
+
+
 def test_without_a_release_the_page_explains_and_goes_on_by_itself(
     releases: TwoReleases, open_page: Callable[..., Page]
 ) -> None:
     releases.home.current.unlink()
     with running(releases.home, request_log=False) as address:
         page = open_page(address, quiet=False)
-        expect(page.locator("#outage")).to_contain_text("marquee run")
+        expect(page.locator("#outage")).to_contain_text("no recommendations yet")
+        expect(page).to_have_title("Marquee · nothing to show yet")
         assert violations(page) == []
         _keep(page, "no-release")
         releases.switch(releases.first)
@@ -297,6 +404,25 @@ def test_a_release_switch_while_the_page_is_open(releases: TwoReleases, open_pag
         one, other = snapshot.films.signup_ids[3], snapshot.films.signup_ids[8]
         expect(page.locator("#pair-results .card")).to_have_count(len(snapshot.pairs.find(one, other)))
         assert shown(page) == [movie for movie, _ in snapshot.pairs.find(one, other)]
+
+
+def test_a_release_switch_leaves_what_is_being_typed(releases: TwoReleases, open_page: Callable[..., Page]) -> None:
+    snapshot = load_snapshot(releases.home, releases.home.release_file(releases.second))
+    ids = snapshot.films.signup_ids
+    with running(releases.home, request_log=False, poll_seconds=0.05) as address:
+        page = open_page(address, f"/?a={ids[0]}&b={ids[1]}")
+        assert shown(page)
+        page.locator("#film-a").fill("zz")
+        releases.switch(releases.first)
+        page.wait_for_timeout(2000)
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        expect(page.locator("#release")).to_have_text(releases.first)
+        expect(page.locator("#notice")).to_contain_text(releases.first)
+        other = load_snapshot(releases.home, releases.home.release_file(releases.first))
+        assert page.locator("#film-a").input_value() == "zz"
+        if ids[0] in other.films.signup_rank and ids[1] in other.films.signup_rank:
+            expect(page.locator("#pair-results .card").first).to_be_visible()
+            assert shown(page) == [movie for movie, _ in other.pairs.find(ids[0], ids[1])]
 
 
 def test_the_page_is_small(address: str, open_page: Callable[..., Page], snapshot: Snapshot) -> None:

@@ -2,14 +2,14 @@
 
 import * as api from "./api.js";
 import { Combobox } from "./combobox.js";
-import { element, failure, list, shareButton, skeleton, spoken, yearOf } from "./films.js";
+import { counted, element, failure, list, shareButton, skeleton, spoken, yearOf } from "./films.js";
 
 const MOST = 100;
 const MOST_PAIRS = 15;
 
 export class AnyTab {
-  constructor({ announce, seen, remember }) {
-    Object.assign(this, { announce, seen, remember });
+  constructor({ announce, seen, remember, notice }) {
+    Object.assign(this, { announce, seen, remember, notice });
     this.films = [];
     this.signup = new Set();
     this.engine = "exact";
@@ -39,7 +39,9 @@ export class AnyTab {
     this.engine = engine === "annoy" ? "annoy" : "exact";
     if (ids.join() !== this.ids.join()) {
       try {
-        this.films = ids.length ? await api.named(ids) : [];
+        const { input, unknown } = ids.length ? await api.named(ids) : { input: [], unknown: [] };
+        this.films = input;
+        if (unknown.length) this.notice(`The link names ${counted(unknown.length, "film")} this release does not have: ${unknown.join(", ")}.`);
       } catch (error) {
         this.films = [];
         this.drawChosen();
@@ -136,9 +138,9 @@ export class AnyTab {
     }
     const head = element("div", { class: "results-head" },
       element("h2", { text: films.length ? "You might also like" : "Nothing found" }), shareButton(this.announce));
-    const unknown = answer.unknown.length ? element("p", { class: "hint", text: `Not in this release, left out: ${answer.unknown.join(", ")}` }) : null;
-    this.results.replaceChildren(...[head, this.agreement(films, compared, took), unknown, list(films, notes)].filter(Boolean));
-    this.announce(`${films.length} recommendations for ${answer.input.length} films`);
+    this.results.replaceChildren(...[head, this.agreement(films, compared, took), list(films, notes)]);
+    this.announce(`${counted(films.length, "recommendation")} for ${counted(answer.input.length, "film")}`);
+    if (answer.unknown.length) this.notice(`Not in this release, left out: ${answer.unknown.join(", ")}.`);
   }
 
   agreement(films, compared, took) {

@@ -1,8 +1,19 @@
 // Talking to the service. Belongs here: requests, their failures, which release answered. Nothing here touches the page.
 
+// What a visitor reads. The service's own words are for programmers and stay in the console of the network.
+const WORDS = {
+  "no-vector": "Nobody has described these films with tags yet, so there is nothing to compare. Add another film.",
+  "not-found": "The current release does not have this choice. Try another film.",
+  "no-index": "The index is not available at the moment. Compare everybody instead.",
+  "no-release": "There are no recommendations yet.",
+  "rate-limit": "That was a lot at once. Wait a moment, then try again.",
+  busy: "Many people are asking at the moment. Wait a moment, then try again.",
+  gone: "The service cannot be reached.",
+};
+
 export class Refusal extends Error {
   constructor(problem) {
-    super(problem.detail ?? "The service did not answer.");
+    super(WORDS[(problem.type ?? "").split(":").pop()] ?? "The service could not answer that.");
     this.status = problem.status ?? 0;
     this.parameter = problem.parameter;
     this.kind = (problem.type ?? "").split(":").pop();
@@ -29,7 +40,7 @@ export async function ask(path, signal) {
     response = await fetch(path, { headers, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal({ status: 0, detail: "The service cannot be reached." });
+    throw new Refusal({ status: 0, type: "gone" });
   }
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Refusal({ status: response.status, ...body });
@@ -42,5 +53,5 @@ export const pair = (a, b, signal) => ask(`/pairs/${a}/${b}`, signal);
 export const search = (words, signal) => ask(`/movies?limit=20&q=${encodeURIComponent(words.slice(0, 100))}`, signal);
 export const recommend = (ids, engine, signal) => ask(`/recommend?ids=${ids.join(",")}&num=10&engine=${engine}`, signal);
 
-// Titles of films of a shared link, whatever tab it is for: /recommend names its input films.
-export const named = async (ids) => (await ask(`/recommend?ids=${ids.join(",")}&num=1`)).input;
+// Titles of films of a shared link: /recommend names its input films, and those it does not know.
+export const named = (ids) => ask(`/recommend?ids=${ids.join(",")}&num=1`);

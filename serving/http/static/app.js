@@ -2,7 +2,7 @@
 
 import { AnyTab } from "./any.js";
 import * as api from "./api.js";
-import { element } from "./films.js";
+import { counted, element, spoken } from "./films.js";
 import { PairTab } from "./pair.js";
 
 const $ = (id) => document.getElementById(id);
@@ -32,25 +32,35 @@ function address() {
   return text ? `/?${text}` : "/";
 }
 
+// A choice was made: it is in the address and in the title, and a notice about the one before it goes.
 function remember() {
   if (address() !== location.pathname + location.search) history.pushState(null, "", address());
-  const films = state.tab === "pair" ? pair.pickers : null;
-  const names = films && films.a.film && films.b.film ? `${films.a.input.value} + ${films.b.input.value}` : "two films you like";
-  document.title = `Marquee · ${names}`;
+  notice("");
+  retitle();
+}
+
+function retitle(text) {
+  const films = state.tab === "pair" ? Object.values(pair.pickers).map((picker) => picker.kept).filter(Boolean) : any.films;
+  const names = films.slice(0, 3).map(spoken).join(" + ") + (films.length > 3 ? ` and ${counted(films.length - 3, "film")} more` : "");
+  document.title = `Marquee · ${text ?? (names || (state.tab === "pair" ? "two films you like" : "any films you like"))}`;
 }
 
 const whole = (text) => (/^\d{1,10}$/.test(text ?? "") ? Number(text) : null);
 
 async function recall() {
   const query = new URLSearchParams(location.search);
+  notice("");
   switchTab(query.get("tab") === "any" ? "any" : "pair", { silent: true });
   if (state.tab === "pair") {
     const missing = pair.select(whole(query.get("a")), whole(query.get("b")));
     if (missing.length) notice(`The link names ${missing.length === 1 ? "a film" : "films"} this release does not offer: ${missing.join(", ")}.`);
+    retitle();
     await pair.show();
   } else {
     const ids = [...new Set((query.get("ids") ?? "").split(",").map(whole).filter((id) => id !== null))].slice(0, 100);
-    if (await any.select(ids, query.get("engine"))) await any.show();
+    const found = await any.select(ids, query.get("engine"));
+    retitle();
+    if (found) await any.show();
   }
 }
 
@@ -71,7 +81,7 @@ function switchTab(name, { silent = false } = {}) {
 // Who goes from two films to any films wants to go on from these two.
 function carryOver() {
   if (any.films.length) return;
-  any.films = Object.values(pair.pickers).map((picker) => picker.film).filter(Boolean);
+  any.films = Object.values(pair.pickers).map((picker) => picker.kept).filter(Boolean);
   any.drawChosen();
   remember();
 }
@@ -134,12 +144,12 @@ function outage(error) {
   document.body.classList.toggle("down", true);
   $("outage").hidden = false;
   $("outage").replaceChildren(
-    element("h1", { text: none ? "The programme is not up yet" : "The service cannot be reached" }),
-    element("p", { text: none ? `There is nothing to show: ${error.message}.` : error.message }),
-    none ? element("p", {}, "Once there is a release, this page goes on by itself.") : null,
+    element("h1", { text: error.message }),
+    element("p", { text: none ? "Once there are, this page goes on by itself." : "This page tries again by itself." }),
     element("button", { type: "button", text: "Try again", onclick: start }),
   );
   $("release").textContent = "none";
+  retitle(none ? "nothing to show yet" : "not available");
 }
 
 let retry;
@@ -165,7 +175,7 @@ async function look() {
   if (release) seen(release);
 }
 
-const shared = { announce, seen, remember };
+const shared = { announce, seen, remember, notice };
 const pair = new PairTab(shared);
 const any = new AnyTab(shared);
 listenToTabs();

@@ -1,7 +1,7 @@
 // A text field with suggestions, after the ARIA combobox pattern (list autocomplete, manual selection).
 // Belongs here: keys, pointer, what assistive technology is told. What is suggested comes from `find(words, signal)`.
 
-import { element, spoken, yearOf } from "./films.js";
+import { counted, element, spoken, yearOf } from "./films.js";
 
 const plain = (text) => text.normalize("NFD").replace(/[\u0300-\u036f]/g, "").toLowerCase();
 
@@ -10,7 +10,10 @@ export class Combobox {
     Object.assign(this, { id, find, choose, announce, keepsChoice });
     this.films = [];
     this.active = -1;
-    this.film = null;
+    this.film = null; // what the text stands for; null while somebody types
+    this.kept = null; // the choice, which stays while somebody types
+    this.listedFor = null; // the text the list was made for
+    this.entered = false; // Enter was pressed before its list was there
     this.input = element("input", {
       id, type: "text", role: "combobox", autocomplete: "off", autocapitalize: "off", spellcheck: "false", placeholder,
       "aria-autocomplete": "list", "aria-expanded": "false", "aria-controls": `${id}-list`,
@@ -24,11 +27,11 @@ export class Combobox {
   }
 
   listen() {
-    this.input.addEventListener("input", () => { this.film = null; this.refresh(); });
+    this.input.addEventListener("input", () => { this.film = null; this.entered = false; this.deselect(); this.refresh(); });
     this.input.addEventListener("keydown", (event) => this.key(event));
     this.input.addEventListener("click", () => { if (!this.open) this.refresh(); });
     this.input.addEventListener("focus", () => { if (this.film) this.input.select(); });
-    this.input.addEventListener("blur", () => { this.close(); this.restore(); });
+    this.input.addEventListener("blur", () => { this.entered = false; this.close(); this.restore(); });
     this.clearButton.addEventListener("click", () => { this.clear(); this.choose(null); this.input.focus(); this.refresh(); });
     // A press must not take the focus from the field, or the list would close before the click arrives.
     this.list.addEventListener("mousedown", (event) => event.preventDefault());
@@ -39,35 +42,44 @@ export class Combobox {
   }
 
   get open() { return !this.list.hidden; }
+  get typing() { return this.film === null && this.input.value.trim() !== ""; }
+  get current() { return this.open && this.listedFor === this.input.value; }
 
   async refresh() {
     this.request?.abort();
     this.request = new AbortController();
     const { signal } = this.request;
-    this.clearButton.hidden = !this.input.value;
-    let films;
+    const text = this.input.value;
+    this.clearButton.hidden = !text;
+    this.list.classList.toggle("stale", this.listedFor !== text); // it cannot be chosen from any more
+    let films = [], problem = "";
     try {
-      films = await this.find(this.film ? "" : this.input.value.trim(), signal);
+      films = await this.find(this.film ? "" : text.trim(), signal);
     } catch (error) {
       if (error.name === "AbortError") return;
-      films = [];
+      problem = error.message;
     }
     if (signal.aborted || document.activeElement !== this.input) return;
-    this.show(films);
+    this.show(films, text, problem);
+    if (this.entered && films.length) this.take(0);
+    this.entered = false;
   }
 
-  show(films) {
+  show(films, text, problem = "") {
     this.films = films;
+    this.listedFor = text;
+    this.list.classList.remove("stale");
     this.active = -1;
     this.list.replaceChildren(...films.map((film, index) => this.option(film, index)));
     this.list.hidden = films.length === 0;
     this.list.scrollTop = 0;
-    const nothing = films.length === 0 && this.input.value.trim() !== "";
+    const nothing = problem || (films.length === 0 && text.trim() !== "" ? "No film of that name here" : "");
     this.empty.hidden = !nothing;
-    this.empty.textContent = nothing ? "No film of that name here" : "";
+    this.empty.textContent = nothing;
     this.input.setAttribute("aria-expanded", String(films.length > 0));
     this.input.removeAttribute("aria-activedescendant");
-    if (this.input.value.trim()) this.announce(films.length ? `${films.length} films` : "No film of that name here");
+    if (nothing) this.announce(nothing);
+    else if (text.trim()) this.announce(counted(films.length, "film"));
   }
 
   option(film, index) {
@@ -87,11 +99,13 @@ export class Combobox {
     const { key } = event;
     if (key === "ArrowDown" || key === "ArrowUp") {
       event.preventDefault();
-      if (!this.open) { this.refresh(); return; }
+      if (!this.current) { if (!this.open) this.refresh(); return; }
       this.move(this.active + (key === "ArrowDown" ? 1 : -1));
-    } else if (key === "Enter" && this.open) {
+    } else if (key === "Enter" && (this.current || this.typing)) {
       event.preventDefault();
-      this.take(Math.max(this.active, 0));
+      if (this.current) { this.take(Math.max(this.active, 0)); return; }
+      this.entered = true; // taken as soon as the list for this text is there
+      this.refresh();
     } else if (key === "Escape") {
       if (this.open) this.close();
       else { this.clear(); this.choose(null); }
@@ -106,6 +120,12 @@ export class Combobox {
     options[next].setAttribute("aria-selected", "true");
     options[next].scrollIntoView({ block: "nearest" });
     this.input.setAttribute("aria-activedescendant", options[next].id);
+  }
+
+  deselect() {
+    this.list.children[this.active]?.setAttribute("aria-selected", "false");
+    this.active = -1;
+    this.input.removeAttribute("aria-activedescendant");
   }
 
   take(index) {
@@ -136,6 +156,7 @@ export class Combobox {
 
   close() {
     this.request?.abort();
+    this.entered = false;
     this.list.hidden = true;
     this.empty.hidden = true;
     this.active = -1;

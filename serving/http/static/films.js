@@ -28,6 +28,8 @@ export function spoken(film) {
   return match[2].endsWith("'") ? match[2] + match[1] : `${match[2]} ${match[1]}`;
 }
 
+export const counted = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
 export const yearOf = (film) => film.year ?? film.title.match(/\((\d{4})/)?.[1] ?? "";
 
 function tile(film, rank) {
@@ -40,7 +42,7 @@ function tile(film, rank) {
 function votes(film, most, note) {
   const bar = element("span", { class: "votes-bar", "aria-hidden": "true" }, element("span"));
   bar.firstChild.style.inlineSize = `${Math.max(6, Math.round((100 * film.votes) / most))}%`;
-  const text = `${film.votes} ${film.votes === 1 ? "vote" : "votes"}`;
+  const text = counted(film.votes, "vote");
   const mark = note ? element("span", { class: note.found ? "mark found" : "mark", text: note.text }) : null;
   return element("p", { class: "votes" }, bar, element("span", { text }), mark);
 }
@@ -71,7 +73,7 @@ export function failure(error, retry) {
   return element(
     "div",
     { class: "state error", role: "alert" },
-    element("h2", { text: error.status === 503 ? "Nothing is live yet" : "That did not work" }),
+    element("h2", { text: "That did not work" }),
     element("p", { text: error.message }),
     element("button", { type: "button", text: "Try again", onclick: retry }),
   );

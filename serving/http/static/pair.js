@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { Combobox, matching } from "./combobox.js";
-import { element, failure, list, shareButton, skeleton, spoken } from "./films.js";
+import { counted, element, failure, list, shareButton, skeleton, spoken } from "./films.js";
 
 const SHOWN = 60;
 
@@ -24,7 +24,7 @@ export class PairTab {
 
   // Typing errors are beyond a plain comparison: then the service is asked.
   async find(side, words, signal) {
-    const taken = this.pickers[side === "a" ? "b" : "a"].film?.movie_id;
+    const taken = this.pickers[side === "a" ? "b" : "a"].kept?.movie_id;
     const free = this.films.filter((film) => film.movie_id !== taken);
     const here = matching(free, words);
     if (here.length || !words) return here.slice(0, SHOWN);
@@ -32,27 +32,29 @@ export class PairTab {
     return found.movies.filter((film) => film.signup && film.movie_id !== taken);
   }
 
+  // The films of a release; choices it still has stay, and so does what somebody is typing.
   load(films) {
     this.films = films;
-    const known = new Map(films.map((film) => [film.movie_id, film]));
+    this.known = new Map(films.map((film) => [film.movie_id, film]));
     for (const picker of Object.values(this.pickers)) {
-      if (picker.film && known.has(picker.film.movie_id)) picker.set(known.get(picker.film.movie_id));
-      else if (picker.film) picker.clear();
+      const film = this.known.get(picker.kept?.movie_id) ?? null;
+      if (picker.typing) picker.kept = film;
+      else picker.set(film);
+      if (document.activeElement === picker.input && picker.typing) picker.refresh();
     }
-    this.known = known;
   }
 
-  // Ids of a link; returns those that are no sign-up films.
+  // Ids of a link; returns those that are no sign-up films. What somebody typed while the page was loading stays.
   select(a, b) {
     for (const [side, id] of [["a", a], ["b", b]]) {
       const film = this.known.get(id);
       if (film) this.pickers[side].set(film);
-      else this.pickers[side].clear();
+      else if (!this.pickers[side].typing) this.pickers[side].clear();
     }
     return [a, b].filter((id) => Number.isInteger(id) && !this.known.has(id));
   }
 
-  get ids() { return ["a", "b"].map((side) => this.pickers[side].film?.movie_id ?? null); }
+  get ids() { return ["a", "b"].map((side) => this.pickers[side].kept?.movie_id ?? null); }
 
   chosen(side, film) {
     this.remember();
@@ -95,7 +97,7 @@ export class PairTab {
       return;
     }
     this.results.replaceChildren(head, list(films));
-    this.announce(`${films.length} recommendations for ${names}`);
+    this.announce(`${counted(films.length, "recommendation")} for ${names}`);
   }
 
   suggestions(half) {
