@@ -74,7 +74,7 @@ export class AnyTab {
   drawChosen() {
     for (const radio of document.querySelectorAll("input[name=engine]")) radio.checked = radio.value === this.engine;
     this.chosenList.replaceChildren(...this.films.map((film) => element("li", {},
-      element("span", { text: `${spoken(film)}${yearOf(film) ? ` ${yearOf(film)}` : ""}` }),
+      element("span", { text: `${spoken(film)}${yearOf(film) ? ` (${yearOf(film)})` : ""}` }),
       element("button", { type: "button", "aria-label": `Remove ${spoken(film)}`, text: "×", onclick: () => this.remove(film) }))));
   }
 
