@@ -16,6 +16,7 @@ from typing import Any
 import dagster as dg
 
 from orchestration.active_runs import fail_orphaned_runs, run_lock
+from orchestration.code_location import record_in_code_location
 from orchestration.definitions import build_defs
 from orchestration.errors import reason_of
 from orchestration.event_log import quick_event_log
@@ -69,7 +70,7 @@ def execute(
     tags: Mapping[str, str] | None = None,
     partition: str | None = None,
 ) -> Outcome:
-    """Run a job in this process, recorded in the home's instance so that the UI shows it.
+    """Run a job in this process, recorded in the home's instance as a run of the code location.
 
     `asked` are the model parameters asked for; others are the home's. `ops` is configuration by op.
     """
@@ -83,6 +84,7 @@ def execute(
     run_id = str(uuid.uuid4())
     with quick_event_log(), prepare_instance(home) as instance, run_lock(home, run_id):
         fail_orphaned_runs(instance, home)
+        record_in_code_location(instance, job)
         result = (
             build_defs()
             .resolve_job_def(job)
