@@ -132,7 +132,7 @@ def printed_status(found: dict[str, Any]) -> str:
         lines.append(f"live       {live['release']}, {live['age_hours']} hours old, {live.get('last_event', '')}")
     lines.append(f"writing    {writer['purpose']} since {writer['since']} (process {writer['pid']})" if writer else
                  "writing    nobody")  # fmt: skip
-    lines += [f"run        {run['started']} {run['job']} {run['status']} {run['seconds']} s" for run in found["runs"]]
+    lines += [f"run        {_run_line(run)}" for run in found["runs"]]
     lines += [
         f"schedule   {item['name']}: " + (f"next at {item['next']}" if item["on"] else "off")
         for item in found["schedules"]
@@ -141,6 +141,12 @@ def printed_status(found: dict[str, Any]) -> str:
     lines.append(f"landing    {found['landing']['waiting']} files wait, {found['landing']['refused']} were refused")
     lines.append("megabytes  " + ", ".join(f"{name} {size / 1e6:.1f}" for name, size in found["bytes"].items()))
     return "\n".join(lines)
+
+
+def _run_line(run: dict[str, Any]) -> str:
+    """A run in one line; one that has not started or ended says so."""
+    took = "" if run["seconds"] is None else f" {run['seconds']} s"
+    return f"{run['started'] or 'not started yet'} {run['job']} {run['status']}{took}"
 
 
 def _moment(seconds: float | None) -> str | None:

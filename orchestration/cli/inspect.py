@@ -89,7 +89,7 @@ def doctor(context: typer.Context, as_json: JsonFlag = False) -> None:
             print(f"{finding.state:<8} {finding.subject}: {finding.text}")
             if finding.remedy:
                 print(f"         -> {finding.remedy}")
-        print(f"{len(wrong)} things are wrong" if wrong else "nothing is wrong")
+        print(f"{len(wrong)} {'thing is' if len(wrong) == 1 else 'things are'} wrong" if wrong else "nothing is wrong")
     if wrong:
         raise typer.Exit(1)
 

@@ -13,6 +13,8 @@ import pytest
 from orchestration.alerts import AlertError, alert_failed_check, alert_run_failure, send_alert
 from orchestration.definitions import build_defs
 from orchestration.instance import prepare_instance
+from tests.command import marquee
+from tests.dagster_dev import REPOSITORY, dagster_dev, wait_for
 from warehouse.home import Home
 
 
@@ -35,13 +37,14 @@ class Webhook:
                 """Keep quiet."""
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
 @pytest.fixture
 def webhook(monkeypatch: pytest.MonkeyPatch) -> Iterator[Webhook]:
     found = Webhook()
-    monkeypatch.setenv("MARQUEE_WEBHOOK_URL", f"http://127.0.0.1:{found.server.server_address[1]}/hook")
+    monkeypatch.setenv("MARQUEE_WEBHOOK_URL", found.url)
     yield found
     found.server.shutdown()
 
@@ -66,26 +69,56 @@ def test_a_failed_run_is_told(small_home: Path, tmp_path: Path, webhook: Webhook
     assert message["job"] == "ingest_ratings"
     assert message["run"] == result.run_id
     assert "ingest_ratings failed" in message["text"]
+    assert "missing.csv cannot be read: No such file" in message["text"]
+    assert "not repeated" in message["text"]
+    assert message["will_retry"] is False
 
 
-def test_a_warning_of_a_successful_run_is_told(small_home: Path, webhook: Webhook) -> None:
+def test_a_warning_of_a_successful_run_is_told_once(small_home: Path, webhook: Webhook) -> None:
     @dg.asset_check(asset=dg.AssetKey(["a", "b"]), name="is_round")
     def is_round() -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(passed=False, severity=dg.AssetCheckSeverity.WARN, description="it is square")
+        return dg.AssetCheckResult(
+            passed=False,
+            severity=dg.AssetCheckSeverity.WARN,
+            description="it is square",
+            metadata={"value": 4.0, "threshold": 0.0},
+        )
 
     job = dg.Definitions(
         asset_checks=[is_round], jobs=[dg.define_asset_job("look", selection=dg.AssetSelection.all_asset_checks())]
     ).resolve_job_def("look")
     with prepare_instance(Home(small_home)) as instance:
-        result = job.execute_in_process(instance=instance)
-        context = dg.build_run_status_sensor_context(
-            "alert_failed_check", result.get_run_success_event(), instance, result.dagster_run
-        )
-        alert_failed_check(context)
+        for _ in range(3):
+            result = job.execute_in_process(instance=instance)
+            context = dg.build_run_status_sensor_context(
+                "alert_failed_check", result.get_run_success_event(), instance, result.dagster_run
+            )
+            alert_failed_check(context)
     (message,) = webhook.messages
-    assert message["failed_checks"] == [
-        {"check": "is_round", "asset": "a/b", "severity": "WARN", "description": "it is square"}
-    ]
+    (check,) = message["failed_checks"]
+    assert check | {"description": "it is square", "severity": "WARN", "value": 4.0, "threshold": 0.0} == check
+    assert "is_round: it is square (value 4, threshold 0)" in message["text"]
+
+
+JOB_PAGE = """
+query JobPage($selector: PipelineSelector!) {
+  pipelineOrError(params: $selector) { ... on Pipeline { runs { runId status } } }
+}
+"""
+
+
+def test_a_failed_command_is_posted_and_on_its_jobs_page(small_home: Path, tmp_path: Path, webhook: Webhook) -> None:
+    with dagster_dev(small_home, MARQUEE_WEBHOOK_URL=webhook.url) as webserver:
+        # The sensor looks at what happens after its first tick.
+        wait_for(lambda: len(webserver.sensor_ticks("alert_run_failure")) > 0, 240, "the first tick")
+        marquee(small_home, "ingest", tmp_path / "missing.csv", expect=1)
+        selector = {**REPOSITORY, "pipelineName": "ingest_ratings"}
+        (run,) = webserver.ask(JOB_PAGE, selector=selector)["pipelineOrError"]["runs"]
+        assert run["status"] == "FAILURE"
+        wait_for(lambda: bool(webhook.messages), 240, "the alert")
+    (message,) = webhook.messages
+    assert message["run"] == run["runId"]
+    assert "missing.csv" in message["text"]
 
 
 def test_a_webhook_that_refuses_makes_the_tick_fail_without_telling_the_address(webhook: Webhook) -> None:

@@ -69,13 +69,14 @@ def _files_of(home: Home, release: str) -> tuple[Path, Path, Path]:
 def delete_release(home: Home, release: str) -> bool:
     """Delete a release's files; whether there were any."""
     file, pack, report = _files_of(home, release)
-    found = file.exists() or pack.exists() or report.exists()
+    if not (file.exists() or pack.exists() or report.exists()):
+        return False  # on a read-only disk even the deletion of what is not there is an error
     file.unlink(missing_ok=True)
     step("release_deleted")
     shutil.rmtree(pack, ignore_errors=True)
     step("pack_deleted")
     report.unlink(missing_ok=True)
-    return found
+    return True
 
 
 def _unused_models(warehouse: Warehouse) -> list[str]:
