@@ -1,7 +1,8 @@
 """Which tests to run for what is changed, for `make check`: prints their files.
 
 A module is tested by the files of its package's test folder that import it; if none does, by any test file that does;
-else by the whole folder. What is changed is what differs from the branch `main`, uncommitted and new files included.
+else by the whole folder. A page is tested by `test_docs.py`. What is changed is what differs from the branch `main`,
+uncommitted and new files included.
 """
 
 import re
@@ -33,6 +34,8 @@ def files_to_run(changed: Iterable[Path]) -> list[str]:
             importing = {test for test, text in tests.items() if _imports(text, path)}
             own = {test for test in importing if folder in test.parents}
             found |= own or importing or {folder}
+        elif path.suffix == ".md":
+            found.add(Path("tests", "test_docs.py"))
         elif path.parts[0] in PACKAGES:
             found.add(folder)
     return sorted(str(path) for path in found if (ROOT / path).exists())
