@@ -72,7 +72,7 @@ class Snapshot:
 
     @cached_property
     def _title_index(self) -> TitleIndex:
-        return index_titles(self.films.titles, self.films.years)
+        return index_titles(self.films.titles, self.films.years, self.films.likes)
 
     @property
     def titles(self) -> TitleIndex:

@@ -3,6 +3,9 @@
 Belongs here: normal forms of titles and questions, the trigram index, and the order of what is found. Does not belong
 here: films' other facts, HTTP.
 
+Films are known by several names, so each name in brackets stands for itself, and Roman numerals equal digits. Between
+titles that fit about equally well, likes decide.
+
 Trigrams of words (as in PostgreSQL's pg_trgm) propose a few hundred titles out of tens of thousands; those are then
 compared word by word, with an edit distance that forgives one slip in a short word and two in a long one.
 """
@@ -20,11 +23,18 @@ from rapidfuzz.distance import OSA
 CANDIDATES = 250
 """Titles compared word by word."""
 
+POPULARITY_WEIGHT = 0.4
+"""What the most liked film gains on one nobody likes; an exact title gains about as much on one that goes on."""
+
 _ARTICLES = "the a an le la les l il lo gli i el los las der die das un une uno den det de"
 ARTICLES = frozenset(_ARTICLES.split())
 """Words a question may add or leave out, at little cost."""
 
 _YEAR_AT_END = re.compile(r"\s*\((\d{4})(?:[-–]\d{0,4})?\)\s*$")
+_ALSO_KNOWN_AS = re.compile(r"^a\.?k\.?a\.?\s+", re.IGNORECASE)
+_ROMAN = "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx"
+_NUMERALS = {numeral: str(value) for value, numeral in enumerate(_ROMAN.split(), start=1)}
+_NUMERAL_OF = {value: numeral for numeral, value in _NUMERALS.items()}
 _OTHER = re.compile(r"[\W_]+")
 _LETTERS = str.maketrans(
     {"ß": "ss", "æ": "ae", "œ": "oe", "ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "ı": "i", "&": " and "}
@@ -41,23 +51,30 @@ def normal_form(text: str) -> str:
     return _OTHER.sub(" ", lowered).strip()
 
 
-def title_form(title: str) -> str:
-    """Normal form of a title: without the year at its end, a trailing article put back in front."""
-    parts = [part.strip() for part in re.split(r"[()]", _YEAR_AT_END.sub("", title))]  # other titles stand in brackets
-    bare = " ".join(_article_first(part) for part in parts if part)
-    words = normal_form(bare).split()
-    odd = [word for word in bare.split() if not word.isalnum()]
-    joined = ["".join(parts) for parts in map(_parts, odd) if len(parts) > 1]  # Spider-Man, WALL·E, M*A*S*H
-    return " ".join([*words, *(word for word in joined if word not in words)])
+def with_digits(form: str) -> str:
+    """Replace Roman numerals from I to XX by digits, so that "rocky ii" and "rocky 2" are the same."""
+    return " ".join(_NUMERALS.get(word, word) for word in form.split())
+
+
+def title_names(title: str) -> list[str]:
+    """Normal forms of a title and of the others in brackets behind it, each also with its hyphenated words joined.
+
+    The year at the end is left out, an article at the end put back in front: "M*A*S*H (a.k.a. MASH) (1970)" is
+    "m a s h" and "mash".
+    """
+    names: dict[str, None] = {}
+    for part in re.split(r"[()]", _YEAR_AT_END.sub("", title)):
+        bare = _article_first(_ALSO_KNOWN_AS.sub("", part.strip()))
+        forms = [normal_form(bare)]
+        if not bare.replace(" ", "").isalnum():  # Spider-Man, WALL·E, M*A*S*H
+            forms.append(" ".join(filter(None, ("".join(normal_form(word).split()) for word in bare.split()))))
+        names |= dict.fromkeys(with_digits(form) for form in forms if form)
+    return list(names)
 
 
 def _article_first(name: str) -> str:
     head, comma, tail = name.rpartition(", ")
     return f"{tail} {head}" if comma and normal_form(tail) in ARTICLES else name
-
-
-def _parts(word: str) -> list[str]:
-    return normal_form(word).split()
 
 
 @dataclass(frozen=True)
@@ -66,9 +83,11 @@ class TitleIndex:
 
     Attributes
     ----------
-    forms : list of str
-        Normal form of each title; the order of titles (most liked first) breaks ties.
+    names : list of list of str
+        Normal forms of each title, see `title_names`.
     years : list of (int or None)
+    popularity : list of float
+        Logarithm of each film's likes, scaled to [0, 1].
     codes : int64 array, shape (trigrams,)
         Distinct trigrams, ascending.
     starts : integer array, shape (trigrams + 1,)
@@ -76,8 +95,9 @@ class TitleIndex:
     rows : int32 array
     """
 
-    forms: list[str]
+    names: list[list[str]]
     years: list[int | None]
+    popularity: list[float]
     codes: NDArray[np.int64]
     starts: NDArray[np.integer]
     rows: NDArray[np.integer]
@@ -103,17 +123,18 @@ class TitleIndex:
         distances: dict[tuple[str, str], float] = {}
         scored = []
         for row in self._candidates(form, words):
-            score = _score(words, form, self.forms[row], self.years[row], distances)
+            score = _score(words, form, self.names[row], self.years[row], distances)
             if score > 0:
-                liked = 0.15 * (1 - math.log1p(row) / math.log1p(len(self.forms)))
-                scored.append((-round(score + liked, 3), row))
+                scored.append((-round(score + POPULARITY_WEIGHT * self.popularity[row], 3), row))
         best = sorted(scored)[:limit]
         return [row for score, row in best if score <= best[0][0] * 0.5]
 
     def _candidates(self, form: str, words: Sequence[str]) -> list[int]:
         """Rows that share most trigrams with the question, those of the year's films if it is a bare year."""
-        counts = np.zeros(len(self.forms), dtype=np.int64)
-        codes = np.unique(_trigrams(_padded(form).rstrip() if len(form) < 3 else _padded(form))[0])
+        counts = np.zeros(len(self.names), dtype=np.int64)
+        padded = _padded(form).rstrip() if len(form) < 3 else _padded(form)
+        digits = with_digits(form)
+        codes = np.unique(_trigrams(padded + (_padded(digits) if digits != form else ""))[0])
         at = np.searchsorted(self.codes, codes)
         for place, code in zip(at.tolist(), codes.tolist(), strict=True):
             if place < len(self.codes) and self.codes[place] == code:
@@ -127,21 +148,12 @@ class TitleIndex:
         return [int(row) for row in found]
 
 
-def index_titles(titles: Sequence[str], years: Sequence[int | None]) -> TitleIndex:
-    """Index titles.
-
-    Parameters
-    ----------
-    titles : sequence of str
-        Most liked first.
-    years : sequence of (int or None)
-
-    Returns
-    -------
-    TitleIndex
-    """
-    forms = [title_form(title) for title in titles]
-    texts = [_padded(form) for form in forms]
+def index_titles(titles: Sequence[str], years: Sequence[int | None], likes: Sequence[int]) -> TitleIndex:
+    """Index titles, most liked first."""
+    names = [title_names(title) for title in titles]
+    most = math.log1p(max(likes, default=0)) or 1.0
+    popularity = [math.log1p(count) / most for count in likes]
+    texts = [_padded(" ".join(forms)) for forms in names]
     codes, places = _trigrams("".join(texts))
     ends = np.cumsum([len(text) for text in texts]) if texts else np.zeros(0, dtype=np.int64)
     rows = np.searchsorted(ends, places, side="right")
@@ -151,7 +163,7 @@ def index_titles(titles: Sequence[str], years: Sequence[int | None]) -> TitleInd
     fresh[1:] = (codes[1:] != codes[:-1]) | (rows[1:] != rows[:-1])
     codes, rows = codes[fresh], rows[fresh].astype(np.int32)
     distinct, starts = np.unique(codes, return_index=True)
-    return TitleIndex(forms, list(years), distinct, np.append(starts, len(codes)), rows)
+    return TitleIndex(names, list(years), popularity, distinct, np.append(starts, len(codes)), rows)
 
 
 def _padded(form: str) -> str:
@@ -175,10 +187,10 @@ def _is_year(word: str) -> bool:
 
 
 def _score(
-    words: Sequence[str], form: str, title: str, year: int | None, distances: dict[tuple[str, str], float]
+    words: Sequence[str], form: str, names: Sequence[str], year: int | None, distances: dict[tuple[str, str], float]
 ) -> float:
     """How well a title answers a question: 0 if a word of the question has no counterpart, else above 0."""
-    title_words = title.split()
+    title_words = list(dict.fromkeys(word for name in names for word in name.split()))
     total, weights, missing = 0.0, 0.0, 0
     for word in words:
         weight = 0.1 if word in ARTICLES else 1.0
@@ -186,29 +198,35 @@ def _score(
         missing += match == 0.0 and weight == 1.0
         total += weight * match
         weights += weight
-    squeezed = title.replace(" ", "").startswith(form.replace(" ", "")) and len(form) > 3
+    together = form.replace(" ", "")
+    squeezed = len(form) > 3 and any(name.replace(" ", "").startswith(together) for name in names)
     if missing > (len(words) > 3) and not squeezed:
         return 0.0
-    score = max(total / weights, 0.8 if squeezed else 0.0)
-    content = " ".join(word for word in title_words if word not in ARTICLES)
-    asked = " ".join(word for word in words if word not in ARTICLES and not (_is_year(word) and year == int(word)))
-    if content == asked or title == form:
-        return score + 0.6
-    score += 0.1 * len(asked.split()) / max(1, len(content.split()))
-    if asked and f"{content} ".startswith(f"{asked} "):
-        return score + 0.3
-    if asked and (content.startswith(asked) or title.startswith(form)):
-        return score + 0.1
-    return score
+    asked = [with_digits(word) for word in words if not (_is_year(word) and year == int(word))]
+    return max(total / weights, 0.8 if squeezed else 0.0) + max(_closeness(asked, form, name) for name in names)
+
+
+def _closeness(asked: Sequence[str], form: str, name: str) -> float:
+    """How closely the words asked for are one name of a film: 0.5 exactly, less if it goes on."""
+    wanted = " ".join(word for word in asked if word not in ARTICLES)
+    content = " ".join(word for word in name.split() if word not in ARTICLES)
+    if content == wanted or name in (form, " ".join(asked)):
+        return 0.5
+    share = 0.1 * len(wanted.split()) / max(1, len(content.split()))
+    if wanted and f"{content} ".startswith(f"{wanted} "):
+        return share + 0.25
+    if wanted and (content.startswith(wanted) or name.startswith(form)):
+        return share + 0.1
+    return min(share, 0.1)
 
 
 def _best_match(word: str, title_words: Sequence[str], distances: dict[tuple[str, str], float]) -> float:
     """How well the best word of a title fits one of the question: 1 equal, 0.9 begins with it, less if misspelt."""
-    best = 0.0
+    best, numeral = 0.0, _NUMERALS.get(word)
     for candidate in title_words:
-        if candidate == word:
+        if candidate in (word, numeral):
             return 1.0
-        if candidate.startswith(word):
+        if candidate.startswith(word) or _NUMERAL_OF.get(candidate, "").startswith(word):
             best = max(best, 0.9)
         elif best < 0.7 and len(word) > 3:
             key = (word, candidate)
