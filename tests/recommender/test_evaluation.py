@@ -230,7 +230,7 @@ def test_weighted_item_item_and_rp3beta_in_plain_loops() -> None:
     likes, catalogue, liked = some_likes()
     cases = {
         "item_item_weighted": (0.5, lambda of, weights: sum(w for films, w in weights if of in films), 0.0),
-        "rp3beta": (1.0, lambda of, weights: sum(of in films for films, _ in weights), 0.1),
+        "rp3beta": (0.6, lambda of, weights: sum(of in films for films, _ in weights) ** 0.6, 0.1),
     }
     for name, (exponent, total, beta) in cases.items():
         found = BASELINES[name](likes, catalogue, PAIRS, 7).tolist()
