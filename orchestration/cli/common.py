@@ -7,6 +7,8 @@ keeps its traceback. Modules that take long to import (numba, Dagster) are impor
 
 import json
 import logging
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -48,7 +50,13 @@ def one_line_errors() -> Iterator[None]:
     Everything else is a bug and goes on as it is.
     """
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever reads the output has seen enough, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except MarqueeError as error:
         say(f"marquee: {error}", logging.ERROR)
         raise SystemExit(2 if isinstance(error, UsageError) else 1) from None

@@ -15,7 +15,7 @@ from orchestration.instance import prepare_instance
 from warehouse.home import Home
 from warehouse.ingest.landing import REFUSED, landed_files
 from warehouse.locks import holder, is_held
-from warehouse.releases.registry import list_releases, live_release
+from warehouse.releases.registry import deciding_event, list_releases, live_release
 
 LAST_RUNS = 5
 
@@ -57,7 +57,7 @@ def _live(home: Home) -> dict[str, Any] | None:
     if release is None or entry is None:
         return None if release is None else {"release": release, "age_hours": None}
     age = datetime.now(UTC).replace(tzinfo=None) - datetime.fromisoformat(entry["created_at"])
-    last = entry["events"][-1]
+    last = deciding_event(entry)
     return {
         "release": release,
         "model_version": entry["model_version"],

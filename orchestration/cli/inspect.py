@@ -3,6 +3,10 @@
 Belongs here: their arguments and what is printed. `home` also creates the folders it names.
 """
 
+import sys
+from csv import writer as csv_writer
+from itertools import chain, islice
+from pathlib import Path
 from typing import Annotated
 
 import duckdb
@@ -11,11 +15,19 @@ import typer
 from orchestration.cli.common import JsonFlag, Preset, Settings, home_of, print_json
 from recommender.errors import MarqueeError
 from recommender.parameters import read_settings
+from warehouse.files import TEMPORARY, appear
 from warehouse.home_parameters import PARAMETERS_FILE, home_parameters
 from warehouse.logs import say
 from warehouse.releases.reader import open_release
 
 commands = typer.Typer()
+
+
+TABLE_ROWS = 100
+"""Rows of a result that are printed as a table unless `--rows` says otherwise."""
+
+SUFFIXES = (".csv", ".parquet")
+"""Of the files that `--output` writes."""
 
 
 class QueryError(MarqueeError):
@@ -27,18 +39,54 @@ def query(
     context: typer.Context,
     statement: Annotated[str, typer.Argument(metavar="SQL")],
     release: Annotated[str | None, typer.Option(help="A release; default: the live one.")] = None,
+    rows: Annotated[
+        int | None, typer.Option(min=1, help="At most so many rows; default: 100 in the table, elsewhere all.")
+    ] = None,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout.")] = False,
+    output: Annotated[Path | None, typer.Option(help="Write to this file instead: .csv or .parquet.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run SQL on a published release, read-only."""
+    """Run SQL on a published release, read-only; print a table, CSV or JSON, or write a file."""
+    if output is not None and output.suffix not in SUFFIXES:
+        raise typer.BadParameter(f"{output}: name a file that ends in {' or '.join(SUFFIXES)}", param_hint="--output")
     with open_release(home_of(context), release) as con:
         try:
-            if as_json:
-                found = con.execute(statement)
-                print_json({"columns": [column[0] for column in found.description or []], "rows": found.fetchall()})
+            if csv:
+                _print_csv(con.execute(statement), rows)
+                return
+            found = con.sql(statement)
+            if found is None:  # a statement without a result
+                return
+            found = found if rows is None else found.limit(rows)
+            if output is not None:
+                _write(found, output)
+            elif as_json:
+                print_json({"columns": found.columns, "rows": found.fetchall()})
             else:
-                con.sql(statement).show(max_rows=100, max_width=160)
+                found.show(max_rows=rows or TABLE_ROWS, max_width=160)
         except duckdb.Error as error:
             raise QueryError(str(error)) from None
+
+
+def _write(found: duckdb.DuckDBPyRelation, output: Path) -> None:
+    """Write a result to a file, which is there when it is complete."""
+    temporary = output.parent / f"{TEMPORARY}{output.name}"
+    try:
+        if output.suffix == ".csv":
+            found.write_csv(str(temporary))
+        else:
+            found.write_parquet(str(temporary))
+        appear(temporary, output)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _print_csv(found: duckdb.DuckDBPyConnection, rows: int | None) -> None:
+    """Print a result as CSV, as it comes; NULL is an empty field."""
+    writer = csv_writer(sys.stdout, lineterminator="\n")
+    writer.writerow(column[0] for column in found.description or [])
+    batches = iter(lambda: found.fetchmany(10_000), [])
+    writer.writerows(islice(chain.from_iterable(batches), rows))
 
 
 @commands.command()

@@ -3,6 +3,7 @@
 Belongs here: their arguments and what is printed. What they do is in `warehouse.releases`.
 """
 
+import json
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -16,7 +17,7 @@ commands = typer.Typer()
 @commands.command()
 def releases(context: typer.Context, as_json: JsonFlag = False) -> None:
     """List releases, newest first: state, age, size, who put it there and why; and the report of each."""
-    from warehouse.releases.registry import list_releases
+    from warehouse.releases.registry import deciding_event, list_releases
 
     entries = list_releases(home_of(context))
     if as_json:
@@ -25,7 +26,7 @@ def releases(context: typer.Context, as_json: JsonFlag = False) -> None:
     if not entries:
         print("no releases yet; make one with: marquee run")
     for entry in entries:
-        last = entry["events"][-1]
+        last = deciding_event(entry)
         age = datetime.now(UTC).replace(tzinfo=None) - datetime.fromisoformat(entry["created_at"])
         print(
             f"{entry['release']}  {entry['state']:<11} {age.total_seconds() / 3600:7.1f} h "
@@ -112,12 +113,16 @@ def diff(
     pairs = found["pairs"]
     overlap = found["mean_overlap"]
     print(f"{pairs['in_both']:,} pairs in both, {pairs['changed']:,} of them changed", end="")
-    print(f" (mean overlap {overlap:.1%})" if overlap is not None else "")
+    print(_overlap(overlap, pairs["changed"]))
     print(f"{pairs['only_a']:,} pairs only in {release_a}, {pairs['only_b']:,} only in {release_b}")
-    for name in ("model_version", "ratings_fingerprint", "genome_source", "code_version", "parameters"):
+    for name in ("model_version", "ratings_fingerprint", "genome_source", "code_version"):
         before, after = (side[name] for side in found["releases"])
         if before != after:
             print(f"{name}: {before} -> {after}")
+    before, after = (json.loads(side["parameters"]) for side in found["releases"])
+    for name in dict.fromkeys([*before, *after]):
+        if before.get(name) != after.get(name):
+            print(f"parameter {name}: {before.get(name, 'none')} -> {after.get(name, 'none')}")
     for metric, sides in found["metrics"].items():
         before, after = (_measured(*side) for side in zip(sides, found["intervals"][metric], strict=True))
         print(f"{metric}: {before} -> {after}")
@@ -127,6 +132,16 @@ def diff(
         print(f"\n{' + '.join(map(str, example['pair']))}")
         print(f"  {release_a}: {'; '.join(map(str, example['a']))}")
         print(f"  {release_b}: {'; '.join(map(str, example['b']))}")
+
+
+def _overlap(overlap: float | None, changed: int) -> str:
+    """Mean overlap in words; not 100.0% where lists have changed."""
+    if overlap is None:
+        return ""
+    if changed and overlap == 1:
+        return " (the same films in another order)"
+    text = f"{overlap:.1%}"
+    return f" (mean overlap {'over 99.9%' if changed and text == '100.0%' else text})"
 
 
 def _measured(value: float | None, interval: tuple[float | None, float | None]) -> str:

@@ -6,7 +6,11 @@ import dagster as dg
 import pytest
 
 from checks.settings import CheckSettings
+from orchestration.definitions import build_defs
+from orchestration.instance import prepare_instance
 from orchestration.resources import CheckSettingsResource
+from orchestration.schedules import ALL_SHARDS
+from warehouse.home import Home
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +37,23 @@ def test_thresholds_are_those_of_the_home_of_the_run(tmp_path: Path) -> None:
     (tmp_path / "checks.toml").write_text("drift_warn = 0.3\noverlap_warn = 0.2\n")
     found = settings_given()
     assert (found.drift_warn, found.overlap_warn) == (0.3, 0.2)
+
+
+def test_a_run_that_cannot_be_is_not_repeated(tmp_path: Path) -> None:
+    config = {"resources": {"parameters": {"config": {"neighbours": 500}}}}  # more than max_neighbours
+    with prepare_instance(Home(tmp_path)) as instance:
+        job = build_defs().resolve_job_def("refresh_recommendations")
+        result = job.execute_in_process(run_config=config, instance=instance, tags=ALL_SHARDS, raise_on_error=False)
+        (run,) = instance.get_runs()
+    assert not result.success
+    assert run.tags["dagster/will_retry"] == "false"
+
+
+def test_choices_are_checked_before_a_run_is_launched() -> None:
+    job = build_defs().resolve_job_def("refresh_recommendations")
+    config = {"resources": {"parameters": {"config": {"weighting": "bm25"}}}}
+    with pytest.raises(dg.DagsterInvalidConfigError, match="bm25"):
+        dg.validate_run_config(job, config)
 
 
 def test_a_given_value_wins_even_if_it_is_the_default(tmp_path: Path) -> None:

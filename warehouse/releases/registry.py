@@ -96,6 +96,13 @@ def release_state(home: Home, release: str, events: list[str], blocked: bool) ->
     return "rejected" if blocked else "staged"
 
 
+def deciding_event(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The event that explains the state of a release of `list_releases`; what came later changed nothing about it."""
+    events = entry["events"]
+    explaining = {"live": {"promoted", "forced", "restored"}, "challenger": {"challenger"}}.get(entry["state"], set())
+    return next((event for event in reversed(events) if event["event"] in explaining), events[-1])
+
+
 def mirror_registry(warehouse: Warehouse) -> None:
     """Copy the registry to `published/releases.json`, for readers who must not open the working database."""
     con = warehouse.con
