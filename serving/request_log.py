@@ -8,6 +8,7 @@ lists ``*.parquet`` sees complete files only. A file has at most `log_rows` rows
 it gathered in the last `log_seconds`. If nobody takes the files away, writing stops at `log_bytes`.
 """
 
+import logging
 import os
 import queue
 import threading
@@ -26,6 +27,12 @@ from warehouse.schemas.definitions import arrow_schema
 
 TABLE = "ops.served_requests"
 """Where the files are loaded to; their columns are those of its model."""
+
+
+WARNING_SECONDS = 60.0
+"""Pause between two warnings about dropped rows."""
+
+logger = logging.getLogger("marquee.serving")
 
 
 class LoggedRequest(NamedTuple):
@@ -70,7 +77,8 @@ class RequestLog:
         self.folder, self.rows, self.seconds, self.most_bytes = log_folder(home), rows, seconds, most_bytes
         self._gathered: list[LoggedRequest] = []
         self._since = 0.0
-        self._written = 0
+        self._written = self._dropped = 0
+        self._next_warning = 0.0
         self._queue: queue.Queue[list[LoggedRequest] | None] = queue.Queue(maxsize=16)
         self._thread = threading.Thread(target=self._write_all, name="request-log", daemon=True)
         self._thread.start()
@@ -96,7 +104,7 @@ class RequestLog:
         try:
             self._queue.put_nowait(rows)
         except queue.Full:
-            LOGGED.labels("dropped").inc(len(rows))
+            self._drop(len(rows), "the disk does not keep up")
 
     def close(self) -> None:
         """Write what was gathered and stop."""
@@ -107,22 +115,35 @@ class RequestLog:
     def _write_all(self) -> None:
         while (rows := self._queue.get()) is not None:
             try:
-                written = self._write(rows)
-            except OSError:  # a full or vanished disk must not stop answers; the counter tells
-                written = False
-            LOGGED.labels("written" if written else "dropped").inc(len(rows))
+                problem = self._write(rows)
+            except OSError as error:  # a full disk or a deleted home must not stop answers
+                problem = str(error)
+            if problem:
+                self._drop(len(rows), problem)
+            else:
+                LOGGED.labels("written").inc(len(rows))
 
-    def _write(self, rows: list[LoggedRequest]) -> bool:
-        """Write one file; False if the folder holds too much already."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+    def _drop(self, rows: int, problem: str) -> None:
+        """Count dropped rows, and log them once a minute at most."""
+        LOGGED.labels("dropped").inc(rows)
+        self._dropped += rows
+        if time.monotonic() >= self._next_warning:
+            self._next_warning = time.monotonic() + WARNING_SECONDS
+            logger.warning("request log: %d rows dropped since the service started: %s", self._dropped, problem)
+
+    def _write(self, rows: list[LoggedRequest]) -> str:
+        """Write one file; say why not if the folder holds too much already."""
+        self.folder.mkdir(exist_ok=True)  # without its parents: a home that was deleted is not made again
         if sum(path.stat().st_size for path in self.folder.glob("*.parquet")) >= self.most_bytes:
-            return False
+            return (
+                f"{self.folder} holds {self.most_bytes:,} bytes that nobody has loaded; materialize ops/served_requests"
+            )
         self._written += 1
         name = f"{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}-{os.getpid()}-{self._written:06d}.parquet"
         temporary = self.folder / f"{TEMPORARY}{name}"
         pq.write_table(log_table(rows), temporary, compression="zstd")
         appear(temporary, self.folder / name)
-        return True
+        return ""
 
 
 def log_table(rows: list[LoggedRequest]) -> pa.Table:

@@ -71,6 +71,7 @@ class LiveReleases:
         self.problem = ""
         self._on_change = on_change or (lambda variant, old, new: None)
         self._failed: dict[Path, tuple[str, float]] = {}
+        self._gone = False
         self._looking = threading.Lock()
 
     def look(self) -> bool:
@@ -121,8 +122,13 @@ class LiveReleases:
         if path is None:
             if variant == "champion" and serving is not None:
                 self.problem = f"{link.name} points nowhere; {serving.release} is still served"
+                if not self._gone:
+                    logger.error("%s", self.problem)
+                self._gone = True
                 return False
             return self._replace(variant, serving, None)
+        if variant == "champion":
+            self._gone = False
         if serving is not None and serving.release == path.stem:
             return False
         other = self.challenger if variant == "champion" else self.champion

@@ -1,6 +1,7 @@
 """Releases come and go under a running service: nothing is dropped, nothing mixed, nothing kept."""
 
 import asyncio
+import logging
 import shutil
 import threading
 import time
@@ -77,13 +78,18 @@ def test_database_and_pack_of_different_releases_are_refused(releases: TwoReleas
         load_snapshot(releases.home, releases.home.release_file(releases.second))
 
 
-def test_a_link_that_points_nowhere_keeps_what_is_served(releases: TwoReleases) -> None:
+def test_a_link_that_points_nowhere_keeps_what_is_served(
+    releases: TwoReleases, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("marquee"), "propagate", True)
     live = LiveReleases(releases.home, 0.0)
     live.look()
     releases.home.current.unlink()
     assert not live.look()
     assert live.champion is not None
+    assert not live.look()
     assert "points nowhere" in live.problem
+    assert sum("points nowhere" in record.getMessage() for record in caplog.records) == 1
 
 
 def test_the_first_release_is_picked_up_by_a_waiting_service(releases: TwoReleases) -> None:

@@ -1,5 +1,6 @@
 """The request log: complete, bounded files with the documented columns, and nothing personal in them."""
 
+import logging
 import time
 from datetime import datetime
 from pathlib import Path
@@ -82,7 +83,22 @@ def test_a_full_folder_or_disk_stops_the_log_not_the_service(tmp_path: Path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("serving.request_log.pq.write_table", full)
+    (tmp_path / "other").mkdir()
     log = RequestLog(Home(tmp_path / "other"), rows=1, seconds=60, most_bytes=10**9)
     log.append(row(1))
     log.close()
     assert not list(log_folder(Home(tmp_path / "other")).iterdir())
+
+
+def test_a_deleted_home_is_not_made_again_and_dropped_rows_are_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("marquee"), "propagate", True)
+    log = RequestLog(Home(tmp_path / "gone"), rows=1, seconds=60, most_bytes=10**9)
+    for number in range(3):
+        log.append(row(number))
+    log.close()
+    assert not (tmp_path / "gone").exists()
+    warnings = [record.getMessage() for record in caplog.records if "dropped" in record.getMessage()]
+    assert len(warnings) == 1
+    assert "gone" in warnings[0]
