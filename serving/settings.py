@@ -51,6 +51,19 @@ class ServingSettings(BaseModel):
         default=50.0, gt=0.0, description="Requests a second one remote address may make on average."
     )
     rate_burst: int = Field(default=200, ge=1, description="Requests one remote address may make at once.")
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        description="Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; with a proxy on "
+        'this machine ["127.0.0.1"], else its visitors count as loopback and are not limited.',
+    )
+    allowed_hosts: tuple[str, ...] = Field(
+        default=("127.0.0.1", "localhost", "::1"),
+        description="Names the service answers to (the Host header, without port), beside the address it is bound to; "
+        '["*"] for any. A page elsewhere can otherwise reach it under a name of its own (DNS rebinding).',
+    )
+    request_seconds: float = Field(
+        default=20.0, gt=0.0, description="Time to send a whole request; a connection that takes longer is closed."
+    )
     limit_loopback: bool = Field(
         default=False,
         description="Whether the rate limit also holds for loopback addresses, which are the operator's own: a proxy, "

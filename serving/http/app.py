@@ -5,11 +5,9 @@ content of answers (`serving.answers`), limits (`serving.http.middleware`), proc
 (`serving.http.server`).
 """
 
-import gzip
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
-from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,10 +16,10 @@ from fastapi import Path as PathParameter
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
-from starlette.staticfiles import StaticFiles
 
 from serving.answers import release_answer
 from serving.http import openapi as documents
+from serving.http.compact import PageFiles, respond
 from serving.http.middleware import Guard
 from serving.http.openapi import documented, openapi_document
 from serving.metrics import REFUSED, metrics_text
@@ -139,16 +137,11 @@ def _origin(chosen: Chosen, deployment: str) -> dict[str, str]:
     }
 
 
-def _response(reply: Reply, deployment: str) -> Response:
+def _response(request: Request, reply: Reply, deployment: str) -> Response:
     headers = _origin(reply.chosen, deployment)
     if reply.engine:
         headers["Marquee-Engine"] = reply.engine
-    return Response(reply.body, headers=headers, media_type="application/json")
-
-
-@lru_cache(maxsize=8)
-def _zipped(body: bytes) -> bytes:
-    return gzip.compress(body, 6, mtime=0)
+    return respond(request, reply.body, "application/json", headers)
 
 
 def _add_answers(app: FastAPI, service: Service) -> None:
@@ -156,40 +149,44 @@ def _add_answers(app: FastAPI, service: Service) -> None:
     deployment = service.settings.deployment
 
     @app.get("/recommend", **documented(documents.Recommendation, 404, 409))
-    async def recommend(question: Annotated[RecommendQuestion, Query()], client: ClientKey = None) -> Response:
+    async def recommend(
+        request: Request, question: Annotated[RecommendQuestion, Query()], client: ClientKey = None
+    ) -> Response:
         """Recommend films to somebody who likes these, computed live from the release's model."""
-        return _response(await service.recommend(service.choose(client), question), deployment)
+        return _response(request, await service.recommend(service.choose(client), question), deployment)
 
     @app.get("/pairs/{a}/{b}", **documented(documents.Recommendation, 404))
     async def pairs(
-        a: SignupFilmId, b: SignupFilmId, question: Annotated[NoParameters, Query()], client: ClientKey = None
+        request: Request,
+        a: SignupFilmId,
+        b: SignupFilmId,
+        question: Annotated[NoParameters, Query()],
+        client: ClientKey = None,
     ) -> Response:
         """Recommend films to somebody who likes two sign-up films, from the precomputed table."""
-        return _response(service.pair(service.choose(client), a, b), deployment)
+        return _response(request, service.pair(service.choose(client), a, b), deployment)
 
     @app.get("/movies", **documented(documents.FoundFilms))
-    async def movies(question: Annotated[SearchQuestion, Query()], client: ClientKey = None) -> Response:
+    async def movies(
+        request: Request, question: Annotated[SearchQuestion, Query()], client: ClientKey = None
+    ) -> Response:
         """Find films by title."""
-        return _response(await service.search(service.choose(client), question), deployment)
+        return _response(request, await service.search(service.choose(client), question), deployment)
 
     @app.get("/signup-movies", **documented(documents.SignupFilms))
     async def signup_movies(
         request: Request, question: Annotated[NoParameters, Query()], client: ClientKey = None
     ) -> Response:
         """List the films of the sign-up page, most liked first."""
-        response = _response(service.signup_movies(service.choose(client)), deployment)
-        response.headers["Vary"] = "Marquee-Client, Accept-Encoding"
-        if "gzip" in request.headers.get("accept-encoding", ""):
-            response.body = _zipped(bytes(response.body))
-            response.headers["Content-Encoding"] = "gzip"
-            response.headers["Content-Length"] = str(len(response.body))
-        return response
+        return _response(request, service.signup_movies(service.choose(client)), deployment)
 
     @app.get("/release", **documented(documents.Lineage))
-    async def release(question: Annotated[NoParameters, Query()], client: ClientKey = None) -> Response:
+    async def release(
+        request: Request, question: Annotated[NoParameters, Query()], client: ClientKey = None
+    ) -> Response:
         """Tell what the live release was made of, down to source files and their sha256."""
         chosen = service.choose(client)
-        return _response(Reply(to_json(release_answer(chosen.snapshot, deployment)), chosen), deployment)
+        return _response(request, Reply(to_json(release_answer(chosen.snapshot, deployment)), chosen), deployment)
 
 
 def _add_operations(app: FastAPI, service: Service) -> None:
@@ -222,11 +219,18 @@ def _add_operations(app: FastAPI, service: Service) -> None:
 
 def _add_pages(app: FastAPI) -> None:
     """Add the sign-up page and its files."""
-    index = (STATIC / "index.html").read_bytes()
+    files = PageFiles(STATIC)
 
     @app.get("/", include_in_schema=False)
-    async def page() -> Response:
+    async def page(request: Request) -> Response:
         """Serve the sign-up page."""
-        return Response(index, headers={"Cache-Control": "no-cache"}, media_type="text/html")
+        return respond(request, files.index, "text/html; charset=utf-8", {"Cache-Control": "no-cache"})
 
-    app.mount("/static", StaticFiles(directory=STATIC), name="static")
+    @app.get("/static/{name}", include_in_schema=False)
+    @app.get("/static/{version}/{name}", include_in_schema=False)
+    async def static(request: Request, name: str, version: str | None = None) -> Response:
+        """Serve a file of the page."""
+        found = files.respond(request, version, name)
+        if found is None:
+            raise HTTPException(404)
+        return found

@@ -6,6 +6,7 @@ anything about films.
 
 import logging
 import math
+import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
@@ -46,6 +47,7 @@ class Guard:
 
     def __init__(self, app: App, settings: ServingSettings) -> None:
         self.app, self.settings = app, settings
+        self.hosts = {name.lower().strip("[]") for name in settings.allowed_hosts}
         self.rate = RateLimit(settings.rate_per_second, settings.rate_burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -56,12 +58,17 @@ class Guard:
         started = time.perf_counter()
         status = 500
         begun = False
+        head = scope["method"] == "HEAD"  # answered like GET, without the body
+        if head:
+            scope = {**scope, "method": "GET"}
 
         async def guarded(message: Message) -> None:
             nonlocal status, begun
             if message["type"] == "http.response.start":
                 begun, status = True, message["status"]
                 message["headers"] = [*message.get("headers", ()), *SAFE_HEADERS]
+            elif head:
+                message = {**message, "body": b""}
             await send(message)
 
         try:
@@ -79,6 +86,11 @@ class Guard:
         REQUESTS.labels(endpoint, status).inc()
         LATENCY.labels(endpoint).observe(time.perf_counter() - started)
 
+    def _allowed(self, host: bytes) -> bool:
+        """Whether a Host header names this service, whatever its port."""
+        name = re.sub(r":\d*$", "", host.decode("ascii", "replace").lower()).strip("[]")
+        return name in self.hosts or "*" in self.hosts
+
     def _refusal(self, scope: Scope) -> Problem | None:
         """Limits that hold before anything is read."""
         settings = self.settings
@@ -88,11 +100,19 @@ class Guard:
             longest = max(scope["query_string"].split(b"&"), key=len).partition(b"=")[0][:40].decode("ascii", "replace")
             text = f"path and query have {target} bytes; at most {settings.most_target_bytes} are read"
             return Problem(422, "too-long", text, longest or None)
-        size, body = 0, b"0"
+        size, body, hosts = 0, b"0", []
         for name, value in scope["headers"]:
             size += len(name) + len(value)
             if name == b"content-length":
                 body = value
+            elif name == b"host":
+                hosts.append(value)
+        if len(hosts) != 1 and not (scope.get("http_version") == "1.0" and not hosts):
+            return Problem(400, "bad-host", f"a request has one Host header, not {len(hosts)}", "Host")
+        if hosts and not self._allowed(hosts[0]):
+            shown = hosts[0][:60].decode("ascii", "replace")
+            text = f"this service does not answer to {shown!r}; its setting allowed_hosts lists the names it has"
+            return Problem(421, "unknown-host", text, "Host")
         if size > settings.most_header_bytes:
             return Problem(431, "too-long", f"the headers have {size} bytes; at most {settings.most_header_bytes}")
         if not body.isdigit() or int(body[:19]) > MOST_BODY_BYTES:

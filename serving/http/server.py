@@ -7,12 +7,16 @@ import json
 import logging
 import os
 import shutil
+import socket
 import sys
 import tempfile
+import time
 from typing import Any
 
 import uvicorn
+from uvicorn.supervisors import Multiprocess
 
+from recommender.errors import UsageError
 from serving.http.rate_limit import is_loopback
 from serving.metrics import MULTIPROCESS_VARIABLE
 from serving.settings import SETTINGS_VARIABLE, ServingSettings, settings_from_environment
@@ -28,7 +32,10 @@ def _logging() -> dict[str, Any]:
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
-            "plain": {"format": "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"},
+            "plain": {
+                "()": "serving.http.server.UtcLines",
+                "format": "%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s",
+            },
             "json": {"()": "warehouse.logs.JsonLines"},
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "json" if as_json() else "plain"}},
@@ -37,6 +44,27 @@ def _logging() -> dict[str, Any]:
             "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
         },
     }
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take the port before anything is loaded or announced.
+
+    Raises
+    ------
+    UsageError
+        If the host is unknown or the port is taken.
+    """
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.socket(family, kind, protocol)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(address)
+        found.listen(2048)
+    except OSError as error:
+        text = f"cannot listen on {host}, port {port}: {error.strerror or error}; choose others with --host and --port"
+        raise UsageError(text) from None
+    found.set_inheritable(True)
+    return found
 
 
 def serve(
@@ -55,38 +83,63 @@ def serve(
     host : str
         Address to bind to. Anything but loopback opens the service to others.
     port : int
+        0 takes a free one.
     workers : int
         Processes. They map the same files, so the model is in memory once.
     settings : ServingSettings, optional
         Default: those of the environment variable MARQUEE_SERVING_SETTINGS (JSON), else the defaults.
+
+    Raises
+    ------
+    UsageError
+        If a setting is wrong or the address cannot be had.
     """
     chosen = settings or settings_from_environment()
+    chosen = chosen.model_copy(update={"allowed_hosts": (*chosen.allowed_hosts, host)})
+    listening = listen(host, port)
     os.environ[SETTINGS_VARIABLE] = chosen.model_dump_json()
     os.environ[_WORKER_VARIABLE] = json.dumps({"home": str(home.root), "workers": workers})
     if not is_loopback(host if host != "localhost" else "127.0.0.1"):
         say(f"marquee: {host} is reachable from other machines; there is no authentication", logging.WARNING)
-    say(f"marquee: sign-up page and service at http://{host}:{port}/")
+    shown = f"[{host}]" if ":" in host else host
+    say(f"marquee: sign-up page and service at http://{shown}:{listening.getsockname()[1]}/")
     metrics = tempfile.mkdtemp(prefix="marquee-metrics-") if workers > 1 else None
     if metrics:
         os.environ[MULTIPROCESS_VARIABLE] = metrics
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # workers must not fight for each other's cores
+    config = uvicorn.Config(
+        "serving.http.server:worker_app",
+        factory=True,
+        http="serving.http.deadline:DeadlineProtocol",
+        workers=workers,
+        access_log=False,
+        server_header=False,
+        log_config=_logging(),
+        proxy_headers=bool(chosen.trusted_proxies),
+        forwarded_allow_ips=list(chosen.trusted_proxies),
+        timeout_keep_alive=30,
+        timeout_graceful_shutdown=10,
+        backlog=2048,
+    )
     try:
-        uvicorn.run(
-            "serving.http.server:worker_app",
-            factory=True,
-            host=host,
-            port=port,
-            workers=workers,
-            access_log=False,
-            server_header=False,
-            log_config=_logging(),
-            timeout_keep_alive=30,
-            timeout_graceful_shutdown=10,
-            backlog=2048,
-        )
+        if workers > 1:
+            Multiprocess(config, sockets=[listening]).run()
+        else:
+            uvicorn.Server(config).run(sockets=[listening])
+    except KeyboardInterrupt:  # uvicorn raises it again once it has stopped
+        pass
     finally:
+        listening.close()
         if metrics:
             shutil.rmtree(metrics, ignore_errors=True)
+
+
+class UtcLines(logging.Formatter):
+    """A log record as a line for people; times in UTC, as in the names of releases."""
+
+    converter = staticmethod(time.gmtime)
+    default_time_format = "%Y-%m-%dT%H:%M:%S"
+    default_msec_format = "%s.%03dZ"
 
 
 def worker_app() -> Any:

@@ -10,10 +10,11 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
-from starlette.testclient import TestClient
+from starlette import testclient
 
 from serving.http.app import create_app
 from serving.releases.snapshot import Snapshot, load_snapshot
@@ -35,6 +36,13 @@ class TwoReleases:
     def switch(self, release: str) -> None:
         """Put a release live, the way promotion and rollback do."""
         point_link(self.home.current, f"{release}.duckdb")
+
+
+class TestClient(testclient.TestClient):
+    """The service in this process, under a name it answers to."""
+
+    def __init__(self, app: Any, **options: Any) -> None:
+        super().__init__(app, base_url="http://127.0.0.1", **options)
 
 
 @pytest.fixture(scope="session")

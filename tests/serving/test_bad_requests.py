@@ -6,14 +6,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
-from starlette.testclient import TestClient
 
 from serving.http.app import create_app
 from serving.http.rate_limit import RateLimit, is_loopback
 from serving.questions import RecommendQuestion, refusal
 from serving.releases.snapshot import Snapshot
 from serving.settings import ServingSettings
-from tests.serving.conftest import TwoReleases
+from tests.serving.conftest import TestClient, TwoReleases
 
 BAD = [
     ("/recommend", "ids"),

@@ -3,7 +3,6 @@
 import itertools
 
 import pytest
-from starlette.testclient import TestClient
 
 from recommender.errors import MarqueeError, UsageError
 from serving.answers import answer
@@ -11,7 +10,7 @@ from serving.http.app import create_app
 from serving.releases.snapshot import Snapshot, load_snapshot
 from serving.settings import ServingSettings
 from tests.command import marquee
-from tests.serving.conftest import TwoReleases
+from tests.serving.conftest import TestClient, TwoReleases
 from warehouse.home import Home
 from warehouse.releases.reader import NoReleaseError, open_release
 

@@ -11,14 +11,13 @@ from pathlib import Path
 
 import httpx
 import pytest
-from starlette.testclient import TestClient
 
 from recommender.errors import MarqueeError
 from serving.http.app import create_app
 from serving.releases.follower import LiveReleases, bucket
 from serving.releases.snapshot import load_snapshot
 from serving.settings import ServingSettings
-from tests.serving.conftest import TwoReleases
+from tests.serving.conftest import TestClient, TwoReleases
 from warehouse.files import point_link
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import duckdb
 import pyarrow.parquet as pq
 import pytest
-from starlette.testclient import TestClient
 
 from serving.http.app import create_app
 from serving.request_log import TABLE, LoggedRequest, RequestLog, log_folder
 from serving.settings import ServingSettings
-from tests.serving.conftest import TwoReleases
+from tests.serving.conftest import TestClient, TwoReleases
 from warehouse.home import Home
 from warehouse.schemas.definitions import arrow_schema
 

@@ -10,9 +10,8 @@ import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
-from starlette.testclient import TestClient
 
-from tests.serving.conftest import TwoReleases, running
+from tests.serving.conftest import TestClient, TwoReleases, running
 
 CASES = int(os.environ.get("MARQUEE_SCHEMA_CASES", "25"))
 
