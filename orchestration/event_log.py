@@ -1,7 +1,7 @@
 """Dagster's SQLite records at the speed of one disk write per transaction, for runs in this process.
 
-Belongs here: how this process opens those files. What is written to them is Dagster's affair, and with PostgreSQL as
-its storage nothing here applies.
+Belongs here: how this process opens those files, where it asks for it (`orchestration.instance.execute`). What is
+written to them is Dagster's affair, and with PostgreSQL as its storage nothing here applies.
 
 Dagster opens and closes a connection for every event, through an engine made for it alone. That prepares statements
 anew; and the last connection to close moves SQLite's log into the database and waits for the disk several times: 45 ms
@@ -17,9 +17,13 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
+import dagster as dg
 from sqlalchemy import create_engine, event
 from sqlalchemy.engine import Engine
 from sqlalchemy.pool import QueuePool
+
+TESTED = "1.13."
+"""Versions of Dagster this was tested with; with others nothing is replaced."""
 
 MODULES = (
     "dagster._core.storage.event_log.sqlite.sqlite_event_log",
@@ -54,7 +58,7 @@ def quick_event_log() -> Iterator[None]:
         return engines[url]
 
     # Dagster has no setting for it; its modules call what they imported under this name.
-    modules = _modules()
+    modules = _modules() if dg.__version__.startswith(TESTED) else []
     for module in modules:
         module.create_engine = engine_of  # type: ignore[attr-defined]
     event.listen(Engine, "connect", _tune)
