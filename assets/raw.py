@@ -8,6 +8,7 @@ made again alone.
 from collections.abc import Iterable, Iterator
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from pydantic import Field
@@ -25,11 +26,13 @@ from warehouse.schemas.row_rules import row_rules
 from warehouse.sources.resolve import resolve_source
 from warehouse.tables.genome import load_genome
 from warehouse.tables.held_source import current_source, require_source
-from warehouse.tables.ratings import add_rating_file, load_months, next_month, rated_months
+from warehouse.tables.ratings import add_rating_file, load_months, next_month
 from warehouse.tables.source import load_source, refuse_other_source
 from warehouse.tables.versions import table_notes, table_version
 
 RATINGS = dg.AssetKey(["raw", "ratings"])
+RATING_FILES = dg.AssetKey(["raw", "rating_files"])
+RATINGS_PREVIEW = "SELECT rating, count(*) AS ratings FROM raw.ratings GROUP BY 1 ORDER BY 1"
 
 
 class SourceConfig(dg.Config):
@@ -101,7 +104,11 @@ def source_tables(
     if changed:
         with warehouse.transaction() as con:
             load_source(con, warehouse.home, manifest, parameters.genome_source)
-        _report_months(context, warehouse, rated_months(warehouse.con))
+        # All months, also those without ratings: a month that was not reported would look as if it was missing.
+        _report_months(context, warehouse, [date.fromisoformat(key) for key in months.get_partition_keys()])
+        # The source has none, and what is made of the ratings depends on them.
+        none = table_metadata(warehouse.con, "raw.rating_files") | watch.metadata()
+        context.log_event(dg.AssetMaterialization(RATING_FILES, metadata=none))
     for table, preview in SOURCE_PREVIEWS.items():
         metadata = table_metadata(warehouse.con, f"raw.{table}", preview)
         if table == "source_files":
@@ -126,7 +133,7 @@ def _imported(config: SourceConfig, warehouse: Warehouse) -> SourceManifest:
 
 
 def _report_months(context: dg.AssetExecutionContext, warehouse: Warehouse, changed: list[date]) -> None:
-    """Tell Dagster which months of ratings this step has made."""
+    """Report to Dagster the months of ratings this step has made; the last one describes the whole table."""
     facts = {
         month: (count, mark)
         for month, count, mark in warehouse.con.execute(
@@ -135,17 +142,14 @@ def _report_months(context: dg.AssetExecutionContext, warehouse: Warehouse, chan
     }
     for month in changed:
         count, mark = facts.get(month, (0, ""))
-        context.log_event(
-            dg.AssetMaterialization(
-                RATINGS,
-                partition=month.isoformat(),
-                metadata={"dagster/partition_row_count": count, "fingerprint": mark},
-            )
-        )
+        metadata: dict[str, Any] = {"dagster/partition_row_count": count, "fingerprint": mark}
+        if month == changed[-1]:
+            metadata |= table_metadata(warehouse.con, "raw.ratings", RATINGS_PREVIEW)
+        context.log_event(dg.AssetMaterialization(RATINGS, partition=month.isoformat(), metadata=metadata))
 
 
 @dg.asset(
-    key=["raw", "rating_files"],
+    key=RATING_FILES,
     group_name="raw",
     kinds={"csv", "parquet"},
     owners=OWNERS,
@@ -249,11 +253,7 @@ def ratings(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Wareh
     first, after = date.fromisoformat(span.start), next_month(date.fromisoformat(span.end))
     with warehouse.transaction() as con:
         count = load_months(con, warehouse.home, first, after)
-    metadata = table_metadata(
-        warehouse.con,
-        "raw.ratings",
-        "SELECT rating, count(*) AS ratings FROM raw.ratings GROUP BY 1 ORDER BY 1",
-    )
+    metadata = table_metadata(warehouse.con, "raw.ratings", RATINGS_PREVIEW)
     return result(watch, metadata | {"dagster/partition_row_count": count})
 
 
