@@ -16,6 +16,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--recompute", action="store_true", help="compute kept reference results anew; takes minutes")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give campaigns the time they need on a busy machine; a test that hangs is named all the same."""
+    for item in items:
+        if item.get_closest_marker("campaign"):
+            item.add_marker(pytest.mark.timeout(1200))
+
+
 @pytest.fixture
 def recompute(request: pytest.FixtureRequest) -> bool:
     """Whether kept reference results are to be computed anew."""

@@ -88,7 +88,7 @@ class Daemon:
     def __init__(self, home: Home, log: Path) -> None:
         _environment(home)
         module, self._defs = _code_location()
-        _forks.set_forkserver_preload([module])
+        _forks.set_forkserver_preload(["tests.campaigns.preloaded", module])
         self._home, self._log = home, log
         self._repository = self._defs.get_repository_def()
         self.instance = dg.DagsterInstance.get()

@@ -5,7 +5,6 @@ that has done the imports, so that a run costs what it does and not what it load
 """
 
 import argparse
-import importlib.metadata
 import json
 import multiprocessing
 import os
@@ -28,6 +27,7 @@ from checks.release.suite import REQUIRED_CHECKS, audit_release
 from checks.settings import load_settings
 from checks.tables.content import Context
 from checks.tables.suite import results_of
+from orchestration.cli.app import main as marquee
 from recommender.errors import MarqueeError
 from recommender.parameters import make_parameters
 from warehouse.database import open_warehouse
@@ -149,8 +149,7 @@ def _command(home: Path, arguments: list[str], log: Path, kill_at: str) -> None:
         OWN_COMMANDS[arguments[0]](Home(home), *arguments[1:])
         return
     sys.argv = ["marquee", "--home", str(home), *arguments]
-    (script,) = importlib.metadata.entry_points(group="console_scripts", name="marquee")
-    script.load()()
+    marquee()
 
 
 class Platform:
@@ -160,7 +159,7 @@ class Platform:
         self.home = Home(folder / "home")
         self.source = folder / "source"
         self.log = folder / "commands.log"
-        _forks.set_forkserver_preload(["orchestration.cli.app", "orchestration.cli.launch"])
+        _forks.set_forkserver_preload(["tests.campaigns.preloaded"])
 
     def start(self, arguments: list[str], kill_at: str = "") -> Any:
         """Start a command in a process of its own."""
@@ -304,11 +303,9 @@ def plan(kills: int, seed: int) -> list[tuple[str, str | float]]:
 
 
 def run_campaign(
-    folder: Path, kills: int, *, readers: int = READERS, seed: int = 1, say: Callable[[str], None] = print
+    platform: Platform, kills: int, *, readers: int = READERS, seed: int = 1, say: Callable[[str], None] = print
 ) -> Campaign:
-    """Kill and recover so many times under readers."""
-    platform = Platform(folder)
-    platform.prepare()
+    """Kill and recover so many times under readers, on a platform that is prepared."""
     platform.run("publish")
     done: list[Kill] = []
     usual = {"publish": 3.0, "refresh": 5.0, "rollback": 0.3}
@@ -352,7 +349,9 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/faults.json"))
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="marquee-faults-") as folder:
-        campaign = run_campaign(Path(folder), chosen.kills, readers=chosen.readers, seed=chosen.seed)
+        platform = Platform(Path(folder))
+        platform.prepare()
+        campaign = run_campaign(platform, chosen.kills, readers=chosen.readers, seed=chosen.seed)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(asdict(campaign), indent=2) + "\n", encoding="utf-8")
     killed = sum(kill.killed for kill in campaign.kills)

@@ -1,5 +1,6 @@
 """Means to operate a home in tests: jobs, ticks and kills."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from orchestration.definitions import build_defs
 from orchestration.instance import prepare_instance
 from orchestration.sensors import landing_sensor
 from tests.campaigns.faults import Platform
+from tests.homes import made_once
 from warehouse.home import Home
 
 HEADER = "userId,movieId,rating,timestamp\n"
@@ -22,6 +24,18 @@ def platform(small_home: Path, small_source: Path) -> Platform:
     found = Platform(small_home.parent)
     found.source = small_source
     return found
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a campaign's platform with its first release, for copying only."""
+    return made_once(tmp_path_factory, "platform", lambda folder: Platform(folder).prepare())
+
+
+@pytest.fixture
+def tiny_platform(prepared: Path, tmp_path: Path) -> Platform:
+    """A campaign's platform: a home so small that hundreds of kills and repairs take minutes."""
+    return Platform(Path(shutil.copytree(prepared, tmp_path / "platform", symlinks=True)))
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pytest
 
 from orchestration.instance import prepare_instance
 from orchestration.schedules import ALL_SHARDS
@@ -55,6 +56,7 @@ def test_two_runs_at_once_make_one_release(small_home: Path) -> None:
     assert len(marquee_json(small_home, "releases")["releases"]) == 2
 
 
+@pytest.mark.campaign
 def test_a_run_an_ingest_and_a_landing_file_while_the_daemon_refreshes(webserver: Webserver, tmp_path: Path) -> None:
     home = webserver.home
     a, b, *_ = films(home)

@@ -15,9 +15,10 @@ from tests.orchestration.test_partitions import working_table
 from warehouse.faults import MODEL_STEPS
 
 
-def test_a_short_campaign(tmp_path: Path) -> None:
+@pytest.mark.campaign
+def test_a_short_campaign(tiny_platform: Platform) -> None:
     """Every kind of kill once or twice; `make faults` does 220."""
-    campaign = run_campaign(tmp_path, 16, readers=8)
+    campaign = run_campaign(tiny_platform, 16, readers=8)
     assert campaign.failures == []
     assert sum(kill.killed for kill in campaign.kills) >= 8
     assert campaign.reads > 50
@@ -65,13 +66,12 @@ def test_landed_files_whose_run_is_killed_before_they_are_all_put_away_count_onc
     assert not any(path.exists() for path in paths)
 
 
-def test_a_retrain_killed_at_each_of_its_steps_is_made_good_by_the_next(tmp_path: Path) -> None:
+@pytest.mark.campaign
+def test_a_retrain_killed_at_each_of_its_steps_is_made_good_by_the_next(tiny_platform: Platform) -> None:
     """Likes, user vectors and index half made, or the model's folder there and not recorded."""
-    platform = Platform(tmp_path)
-    platform.prepare()
-    kills = [kill_once(platform, "retrain", number, at) for number, at in enumerate(MODEL_STEPS)]
+    kills = [kill_once(tiny_platform, "retrain", number, at) for number, at in enumerate(MODEL_STEPS)]
     assert [kill.problems for kill in kills] == [[] for _ in kills]
-    assert marquee_json(platform.home.root, "doctor")["healthy"]
+    assert marquee_json(tiny_platform.home.root, "doctor")["healthy"]
 
 
 @pytest.mark.parametrize("at", ["retirement_recorded", "release_deleted", "pack_deleted"])

@@ -50,9 +50,9 @@ def follow(home: Home, stop: Any, results: Any) -> None:
     results.put((sorted(seen), errors, reads))
 
 
-def test_readers_and_retirements_to_one_release_in_a_loop(tmp_path: Path) -> None:
-    platform = Platform(tmp_path)
-    platform.prepare()
+@pytest.mark.campaign
+def test_readers_and_retirements_to_one_release_in_a_loop(tiny_platform: Platform) -> None:
+    platform = tiny_platform
     stop, results = _forks.Event(), _forks.Queue()
     readers = [_forks.Process(target=follow, args=(platform.home, stop, results)) for _ in range(4)]
     for reader in readers:

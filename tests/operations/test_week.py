@@ -2,9 +2,12 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.campaigns.week import FIRST_HOURS, HOURS, plan, simulate
 
 
+@pytest.mark.campaign
 def test_a_night_and_a_few_hours(tmp_path: Path) -> None:
     report = simulate(tmp_path, len(FIRST_HOURS))
     assert report.failures == []
