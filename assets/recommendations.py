@@ -86,7 +86,7 @@ def pair_recommendations(
         with warehouse.transaction() as con:
             summary = write_pairs(con, chosen, chunks, version, parameters)
     preview = """
-        SELECT a.title AS film_a, b.title AS film_b, rank, m.title AS recommended, votes
+        SELECT a.title AS film_a, b.title AS film_b, rank, m.title AS recommended, score, votes
         FROM (FROM recs.pair_recommendations ORDER BY movie_a, movie_b, rank LIMIT 8) p
         JOIN raw.movies a ON a.movie_id = movie_a JOIN raw.movies b ON b.movie_id = movie_b
         JOIN raw.movies m ON m.movie_id = p.movie_id

@@ -26,7 +26,7 @@ Written from `checks/` by `python -m checks.data_model`; do not edit it here.
 ## A release: the public contract
 
 Consumers open `published/current.duckdb`, or a release by its own name, read-only. Beside the tables there is the macro
-`recommend_pair(a, b)`: it takes two sign-up films in either order and returns `rank, movie_id, title, votes`.
+`recommend_pair(a, b)`: it takes two sign-up films in either order and returns `rank, movie_id, title, score, votes`.
 """
 
 WORKING = """\

@@ -18,11 +18,13 @@ from recommender.data.catalogue import Catalogue
 from recommender.data.csr import picked
 from recommender.data.encoder import encode_profile
 from recommender.data.model_data import Neighbourhood
+from recommender.data.weights import SCORE_ONE
 from recommender.errors import MarqueeError
 from recommender.kernels.jit import kernel
 from recommender.kernels.simd import DOUBLES, dot_lanes
 from recommender.kernels.threads import even_ranges, run_parallel
-from recommender.voting.ranking import count_votes, first_places, nearest_users
+from recommender.voting.ranking import first_places, nearest_users
+from recommender.voting.score import electorate, rank_films
 
 MOST_FILMS = 100
 """Films a list can have."""
@@ -50,18 +52,20 @@ class ListRecommendations:
 
     Attributes
     ----------
-    movie_ids, votes : int32 arrays, shape (<= per_pair,)
-        Recommended films, best first, and how many neighbours like each.
+    movie_ids : int32 array, shape (<= per_pair,)
+        Recommended films, best first.
+    scores : float64 array, shape (<= per_pair,)
+        Whole numbers of millionths.
+    votes : int32 array, shape (<= per_pair,)
+        How many neighbours like each.
     neighbour_ids : int32 array, shape (neighbours used,)
         user_ids of those who voted, nearest first.
-    films_found : int
-        Films with a vote, the list left out.
     """
 
     movie_ids: NDArray[np.int32]
+    scores: NDArray[np.float64]
     votes: NDArray[np.int32]
     neighbour_ids: NDArray[np.int32]
-    films_found: int
 
 
 def recommend_list(
@@ -103,7 +107,8 @@ def recommend_list(
         ranked = nearest_users(profile_scores(neighbourhood, films, threads), neighbourhood.eligible, most)
     else:
         ranked = reranked(neighbourhood, films, index, most)
-    return vote(neighbourhood, films, ranked, count or neighbourhood.parameters.per_pair)
+    count = count or neighbourhood.parameters.per_pair
+    return vote(neighbourhood, films, ranked, count, count)
 
 
 def profile_positions(catalogue: Catalogue, movie_ids: ArrayLike) -> NDArray[np.int32]:
@@ -223,9 +228,9 @@ def reranked(
 
 
 def vote(
-    neighbourhood: Neighbourhood, films: NDArray[np.int32], ranked: NDArray[np.int64], count: int
+    neighbourhood: Neighbourhood, films: NDArray[np.int32], ranked: NDArray[np.int64], count: int, enough: int
 ) -> ListRecommendations:
-    """Let ranked neighbours vote (rules 5 and 6).
+    """Let ranked neighbours vote, and rank films by score (rules 5 and 6).
 
     Parameters
     ----------
@@ -236,28 +241,43 @@ def vote(
         User indices, nearest first.
     count : int
         Films to return.
+    enough : int
+        Films with a vote from which on no more neighbours are asked.
 
     Returns
     -------
     ListRecommendations
     """
-    parameters, likes, catalogue = neighbourhood.parameters, neighbourhood.likes, neighbourhood.catalogue
+    catalogue = neighbourhood.catalogue
     winners, votes = np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int32)
-    found, used = count_votes(
+    scores = np.zeros(count, dtype=np.int64)
+    kept, used, _ = rank_films(
         ranked,
-        neighbourhood.neighbours,
-        parameters.neighbour_step,
-        parameters.max_neighbours,
-        likes.indptr,
-        likes.films,
+        enough,
         films,
-        np.zeros(len(catalogue.movie_ids), dtype=np.int32),
-        np.zeros(parameters.max_neighbours + 2, dtype=np.int64),
+        _companions_of_list(neighbourhood, films),
+        electorate(neighbourhood),
+        np.zeros(len(catalogue.movie_ids), dtype=np.int64),
+        np.zeros(len(catalogue.movie_ids) + 1, dtype=np.int32),
         winners,
         votes,
+        scores,
     )
-    kept = min(found, count)
-    return ListRecommendations(catalogue.movie_ids[winners[:kept]], votes[:kept], likes.user_ids[ranked[:used]], found)
+    return ListRecommendations(
+        catalogue.movie_ids[winners[:kept]],
+        scores[:kept] / SCORE_ONE,
+        votes[:kept],
+        neighbourhood.likes.user_ids[ranked[:used]],
+    )
+
+
+def _companions_of_list(neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> NDArray[np.int64]:
+    """P of every film for a list (rule 6): the mean over the list, rounded down; int64, shape (films,)."""
+    shares = neighbourhood.shares_of(films, threads=1)
+    if shares.shape[1] == 0:
+        return np.zeros(len(neighbourhood.catalogue.movie_ids), dtype=np.int64)
+    mean: NDArray[np.int64] = shares.sum(axis=0, dtype=np.int64) // len(films)
+    return mean
 
 
 def film_bonuses(neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from recommender.data.catalogue import positions_of, signup_positions
 from recommender.data.model_data import Neighbourhood
+from recommender.data.weights import SCORE_ONE
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class PairRecommendations:
         From 1.
     movie_id : int32 array, shape (rows,)
         The recommended film.
+    score : float64 array, shape (rows,)
+        Its score, a whole number of millionths.
     votes : int32 array, shape (rows,)
         Neighbours who like it.
     pair_a, pair_b : int32 arrays, shape (pairs,)
@@ -40,11 +43,43 @@ class PairRecommendations:
     movie_b: NDArray[np.int32]
     rank: NDArray[np.int16]
     movie_id: NDArray[np.int32]
+    score: NDArray[np.float64]
     votes: NDArray[np.int32]
     pair_a: NDArray[np.int32]
     pair_b: NDArray[np.int32]
     neighbours_used: NDArray[np.int32]
     films_found: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """Winners of some pairs; rows are pairs in the order (first film, second film).
+
+    Attributes
+    ----------
+    films, votes : int32 arrays, shape (pairs, per_pair)
+        Catalogue positions and votes, best first.
+    scores : int64 array, shape (pairs, per_pair)
+        In millionths.
+    summary : int32 array, shape (pairs, 3)
+        Films kept, neighbours used, films with a vote.
+    """
+
+    films: NDArray[np.int32]
+    votes: NDArray[np.int32]
+    scores: NDArray[np.int64]
+    summary: NDArray[np.int32]
+
+
+def no_answers(pairs: int, per_pair: int) -> Settled:
+    """Return answers still to be filled in; zeros."""
+    shape = (pairs, per_pair)
+    return Settled(
+        np.zeros(shape, dtype=np.int32),
+        np.zeros(shape, dtype=np.int32),
+        np.zeros(shape, dtype=np.int64),
+        np.zeros((pairs, 3), dtype=np.int32),
+    )
 
 
 def joined(chunks: Iterable[PairRecommendations]) -> PairRecommendations:
@@ -68,7 +103,9 @@ def joined(chunks: Iterable[PairRecommendations]) -> PairRecommendations:
 
 def _no_pairs() -> PairRecommendations:
     none = np.zeros(0, dtype=np.int32)
-    return PairRecommendations(none, none, none.astype(np.int16), none, none, none, none, none, none)
+    return PairRecommendations(
+        none, none, none.astype(np.int16), none, none.astype(np.float64), none, none, none, none, none
+    )
 
 
 def signup_films(neighbourhood: Neighbourhood) -> NDArray[np.int32]:
@@ -100,9 +137,7 @@ def as_rows(
     neighbourhood: Neighbourhood,
     first: NDArray[np.int32],
     second: NDArray[np.int32],
-    films: NDArray[np.int32],
-    votes: NDArray[np.int32],
-    summary: NDArray[np.int32],
+    settled: Settled,
 ) -> PairRecommendations:
     """Turn one row per pair into one row per recommendation.
 
@@ -111,28 +146,27 @@ def as_rows(
     neighbourhood : Neighbourhood
     first, second : int32 arrays, shape (pairs,)
         Catalogue positions of the pairs, sorted by movie_id.
-    films, votes : int32 arrays, shape (pairs, per_pair)
-        Catalogue positions and votes, best first.
-    summary : int32 array, shape (pairs, 2)
-        Films found (beyond per_pair it does not matter how many) and neighbours used.
+    settled : Settled
+        In the same order.
 
     Returns
     -------
     PairRecommendations
     """
     ids = neighbourhood.catalogue.movie_ids
-    per_pair = films.shape[1]
-    lengths = np.minimum(summary[:, 0], per_pair)
+    per_pair = settled.films.shape[1]
+    lengths = settled.summary[:, 0]
     kept = np.arange(per_pair) < lengths[:, None]
     pair_a, pair_b = ids[first], ids[second]
     return PairRecommendations(
         np.repeat(pair_a, lengths),
         np.repeat(pair_b, lengths),
         np.broadcast_to(np.arange(1, per_pair + 1, dtype=np.int16), kept.shape)[kept],
-        ids[films[kept]],
-        votes[kept],
+        ids[settled.films[kept]],
+        settled.scores[kept] / SCORE_ONE,
+        settled.votes[kept],
         pair_a,
         pair_b,
-        summary[:, 1].copy(),
-        lengths,
+        settled.summary[:, 1].copy(),
+        lengths.copy(),
     )

@@ -60,6 +60,27 @@ class ModelParameters(BaseModel):
         default=10, ge=1, le=10_000, description="Neighbours added at a time while fewer than per_pair films are found."
     )
     max_neighbours: int = Field(default=90, ge=1, le=10_000, description="Neighbours a pair can have at most.")
+    # The exponents and the weight of companions were chosen by the evaluation too.
+    voter_exponent: float = Field(
+        default=0.5,
+        ge=0.0,
+        le=1.0,
+        description="A voter weighs likes^-voter_exponent: who likes few films says more by each; 0: all alike.",
+    )
+    companion_weight: float = Field(
+        default=2.0,
+        ge=0.0,
+        le=10.0,
+        description="What the users who like the named films like besides, P(f|a), counts so many times as much as the "
+        "neighbours' votes; in steps of 0.001, 0: votes alone.",
+    )
+    popularity_exponent: float = Field(
+        default=0.15,
+        ge=0.0,
+        le=0.5,
+        description="Scores are divided by (share of users who like the film)^popularity_exponent: what everybody "
+        "likes anyway comes a little later; 0: undivided.",
+    )
     per_pair: int = Field(default=10, ge=1, le=1000, description="Recommended films kept for a pair.")
     engine: Literal["exact", "annoy"] = Field(
         default="exact", description="Who finds the neighbours of a pair: exact search or the Annoy index."
@@ -117,6 +138,9 @@ PRESETS: dict[str, dict[str, Any]] = {
         "neighbours": 10,
         "neighbour_step": 10,
         "max_neighbours": 90,
+        "voter_exponent": 0.0,
+        "companion_weight": 0.0,
+        "popularity_exponent": 0.0,
         "per_pair": 3,
     },
 }

@@ -90,15 +90,15 @@ def _origin(snapshot: Snapshot, deployment: str) -> dict[str, str]:
 
 
 def _recommendation(
-    snapshot: Snapshot, deployment: str, films: FilmList, ranked: Sequence[tuple[int, int]]
+    snapshot: Snapshot, deployment: str, films: FilmList, ranked: Sequence[tuple[int, float, int]]
 ) -> dict[str, Any]:
     return {
         **_origin(snapshot, deployment),
         "input": [snapshot.films.title(movie) for movie in films.known],
         "unknown": films.unknown,
         "recommendations": [
-            {"rank": rank, **snapshot.films.card(movie), "votes": votes}
-            for rank, (movie, votes) in enumerate(ranked, start=1)
+            {"rank": rank, **snapshot.films.card(movie), "score": score, "votes": votes}
+            for rank, (movie, score, votes) in enumerate(ranked, start=1)
         ],
     }
 

@@ -19,6 +19,7 @@ from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
 
 PARAMETERS = (
+    "companion_weight",
     "like_threshold",
     "liked_bonus",
     "max_neighbours",
@@ -26,7 +27,9 @@ PARAMETERS = (
     "neighbour_step",
     "neighbours",
     "per_pair",
+    "popularity_exponent",
     "top_movies",
+    "voter_exponent",
     "weighting",
 )
 """All that is read of the parameters."""
@@ -37,8 +40,8 @@ EQUAL = 1e-12
 Rating = tuple[int, int, float, int]
 """user, movie, stars, timestamp"""
 
-Ranked = list[tuple[int, int]]
-"""(movie_id, votes), best first"""
+Ranked = list[tuple[int, int, float]]
+"""(movie_id, votes, score), best first"""
 
 
 def brute_force(
@@ -102,6 +105,15 @@ class BruteForce:
             for user, films in self.liked.items()
             if self.norms[user] > 0 and len(films) >= self.parameters["min_likes"]
         )
+        self.weights = {
+            user: integer_power(len(films), parameters["voter_exponent"], 2**20) for user, films in self.liked.items()
+        }
+        self.factors = {
+            film: integer_power(Fraction(likes, len(self.liked)), parameters["popularity_exponent"], 10**6)
+            for film, likes in self.total_likes.items()
+        }
+        self.thousandths = round(float(str(parameters["companion_weight"])) * 1000)
+        self.shares: dict[int, dict[int, int]] = {}
         self.scores: dict[int, list[float]] = {}
         self.squares: dict[int, Fraction] = {}
 
@@ -183,14 +195,65 @@ class BruteForce:
         root = (1 + math.isqrt(9 * len(self.users))) // 2  # one and a half times the square root, rounded
         wanted = min(int(self.parameters["neighbours"]) or max(10, root), most)
         while True:
-            votes = Counter(film for user in self.nearest(profile, wanted) for film in self.liked[user])
+            neighbours = self.nearest(profile, wanted)
+            votes = Counter(film for user in neighbours for film in self.liked[user])
             for film in profile:
                 votes.pop(film, None)
             if len(votes) >= self.parameters["per_pair"] or wanted >= most:
                 break
             wanted = min(wanted + int(self.parameters["neighbour_step"]), most)
-        order = sorted(votes.items(), key=lambda item: (-item[1], -self.total_likes[item[0]], item[0]))
-        return order[: self.parameters["per_pair"]], wanted
+        scores = self._film_ranks(profile, neighbours, votes)
+        order = sorted(scores, key=lambda film: (-scores[film], -self.total_likes[film], film))
+        best = order[: self.parameters["per_pair"]]
+        return [(film, votes[film], scores[film] / 10**6) for film in best], wanted
+
+    def companions(self, film: int) -> dict[int, int]:
+        """P(f | film) in units of 10^-8, rounded down, for every f liked together with it."""
+        if film not in self.shares:
+            together: dict[int, int] = {}
+            total = 0
+            for user, films in self.liked.items():
+                if film in films:
+                    total += self.weights[user]
+                    for other in films:
+                        together[other] = together.get(other, 0) + self.weights[user]
+            self.shares[film] = {other: weight * 10**8 // total for other, weight in together.items()}
+        return self.shares[film]
+
+    def _film_ranks(
+        self, profile: Sequence[int], neighbours: Sequence[int], votes: Mapping[int, int]
+    ) -> dict[int, int]:
+        """Rule 6 in integers: the score in millionths of every film that has one."""
+        total = sum(self.weights[user] for user in neighbours)
+        weight_for: dict[int, int] = {}
+        for user in neighbours:
+            for film in self.liked[user]:
+                weight_for[film] = weight_for.get(film, 0) + self.weights[user]
+        companions = [self.companions(film) for film in profile] if self.thousandths else []
+        scores = {}
+        for film in set(votes).union(*companions).difference(profile):
+            share = sum(others.get(film, 0) for others in companions) // len(profile)
+            v = weight_for.get(film, 0) * 10**8 // total if total else 0
+            scores[film] = (v + self.thousandths * share // 1000) * self.factors[film] // 10**8
+        return {film: score for film, score in scores.items() if score > 0}
+
+
+@functools.cache
+def integer_power(number: int | Fraction, exponent: object, one: int) -> int:
+    """Round one x number^-exponent to an integer of at least 1, deciding by comparing whole numbers only.
+
+    With exponent p / q, n is the nearest integer if (n - 1/2)^q <= one^q number^-p <= (n + 1/2)^q.
+    """
+    power = Fraction(str(exponent))
+    target = Fraction(one) ** power.denominator / Fraction(number) ** power.numerator
+    low, high = 0, 2 * one * max(1, math.ceil(1 / Fraction(number)))
+    while high - low > 1:  # the largest n with (n - 1/2)^q <= target
+        middle = (low + high) // 2
+        if (middle - Fraction(1, 2)) ** power.denominator <= target:
+            low = middle
+        else:
+            high = middle
+    return max(low, 1)
 
 
 def weighted(

@@ -18,8 +18,10 @@ from checks.release.suite import REQUIRED_CHECKS, audit_release
 from checks.settings import CheckSettings
 from checks.tables.content import Context
 from checks.tables.suite import results_of
+from recommender.data.companions import Companions, companion_shares
 from recommender.data.likes import Likes
 from recommender.data.model_data import Neighbourhood, make_neighbourhood
+from recommender.data.weights import FACTOR_ONE, WEIGHT_ONE
 from recommender.neighbours.exact import recommend_pairs
 from recommender.parameters import ModelParameters, make_parameters
 from tests.homes import copy_home
@@ -61,9 +63,11 @@ STAGED_MUTATIONS: dict[str, tuple[str, str]] = {
     "leave a gap in the ranks": (f"UPDATE {PAIRS} SET rank = rank + 1 WHERE rank > 5", "ranks_contiguous"),
     "give two films one rank": (f"UPDATE {PAIRS} SET rank = 1 WHERE rank = 2", "ranks_contiguous"),
     "make lists too long": (
-        f"INSERT INTO {PAIRS} SELECT movie_a, movie_b, 11, movie_id, 1 FROM {PAIRS} WHERE rank = 1",
+        f"INSERT INTO {PAIRS} SELECT movie_a, movie_b, 11, movie_id, score, votes FROM {PAIRS} WHERE rank = 1",
         "lists_within_length",
     ),
+    "double the scores": (f"UPDATE {PAIRS} SET score = 2 * score", "recomputed_pairs"),
+    "swap score and votes": (f"UPDATE {PAIRS} SET score = votes + 1, votes = score", "order_follows_votes"),
     "cut lists short": (f"DELETE FROM {PAIRS} WHERE rank > 5", "full_lists"),
     "count each vote a hundred times": (f"UPDATE {PAIRS} SET votes = 100 * votes", "votes_within_neighbours"),
     "count each vote twice": (f"UPDATE {PAIRS} SET votes = 2 * votes", "recomputed_pairs"),
@@ -210,6 +214,41 @@ def forget_the_norms(true: Neighbourhood) -> Neighbourhood:
     return replace(true, norms=np.ones_like(true.norms))
 
 
+def forget_the_weights(true: Neighbourhood) -> Neighbourhood:
+    """Every voter counts alike."""
+    return replace(true, parameters=true.parameters.model_copy(update={"voter_exponent": 0.0}))
+
+
+def turn_the_voter_exponent(true: Neighbourhood) -> Neighbourhood:
+    """Who likes many films weighs more, not less."""
+    false = replace(true)
+    vars(false)["weights"] = WEIGHT_ONE // true.weights
+    return false
+
+
+def turn_the_popularity_exponent(true: Neighbourhood) -> Neighbourhood:
+    """What everybody likes comes earlier, not later."""
+    false = replace(true)
+    vars(false)["factors"] = FACTOR_ONE**2 // true.factors
+    return false
+
+
+def forget_the_popularity(true: Neighbourhood) -> Neighbourhood:
+    return replace(true, parameters=true.parameters.model_copy(update={"popularity_exponent": 0.0}))
+
+
+def forget_the_companions(true: Neighbourhood) -> Neighbourhood:
+    return replace(true, parameters=true.parameters.model_copy(update={"companion_weight": 0.0}))
+
+
+def companions_the_wrong_way_round(true: Neighbourhood) -> Neighbourhood:
+    """P(a | f), the share of f's fans who like a, in place of P(f | a)."""
+    films = np.arange(len(true.catalogue.movie_ids), dtype=np.int32)
+    of_all = companion_shares(true.likes, true.fans, true.weights, films)
+    signup = true.companions.films
+    return replace(true, kept=Companions(signup, np.ascontiguousarray(of_all[:, signup].T)))
+
+
 def stale_likes(true: Neighbourhood) -> Neighbourhood:
     """As if the last third of the users had not come yet."""
     kept = 2 * len(true.likes.user_ids) // 3
@@ -229,6 +268,12 @@ ENGINE_MUTATIONS: dict[Callable[[Neighbourhood], Neighbourhood], str] = {
     forget_the_bonus: "recomputed_pairs",
     let_everybody_vote: "recomputed_pairs",
     forget_the_norms: "recomputed_pairs",
+    forget_the_weights: "recomputed_pairs",
+    turn_the_voter_exponent: "recomputed_pairs",
+    turn_the_popularity_exponent: "recomputed_pairs",
+    forget_the_popularity: "recomputed_pairs",
+    forget_the_companions: "recomputed_pairs",
+    companions_the_wrong_way_round: "recomputed_pairs",
     stale_likes: "recomputed_pairs",
     vectors_one_row_off: "recomputed_pairs",
 }

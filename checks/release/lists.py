@@ -6,10 +6,12 @@ meets (`checks.release.suite`), how varied lists are (`checks.release.variety`) 
 """
 
 import random
+from dataclasses import replace
 
 import numpy as np
 
 from checks.release.staged import Staged
+from recommender.data.model_data import Neighbourhood
 from recommender.lists import ProfileError, recommend_list
 from warehouse.releases.pack import PackError
 from warehouse.tables.check_results import CheckResult
@@ -20,8 +22,8 @@ SHORT_LISTS_ASKED = 20
 UNUSABLE = (PackError, ProfileError, ValueError, IndexError, OSError)
 """What a damaged pack raises when it is asked."""
 
-Films = list[tuple[int, int]]
-"""A list: (movie_id, votes) by rank."""
+Films = list[tuple[int, float, int]]
+"""A list: (movie_id, score, votes) by rank."""
 
 
 def full_lists(staged: Staged) -> CheckResult:
@@ -37,7 +39,7 @@ def full_lists(staged: Staged) -> CheckResult:
         for a, b, films in short[:SHORT_LISTS_ASKED] if staged.parameters.engine == "exact" else []:
             found = recommend_list(staged.pack, [a, b])
             allowed = min(most, int(staged.pack.eligible.sum()))
-            unexplained += found.films_found != films or len(found.neighbour_ids) < allowed
+            unexplained += len(found.movie_ids) != films or len(found.neighbour_ids) < allowed
     except UNUSABLE as error:
         return staged.judge("full_lists", len(short), f"short lists could not be looked into: {error}", error=0)
     asked = min(len(short), SHORT_LISTS_ASKED)
@@ -67,19 +69,19 @@ def _published(staged: Staged, pairs: list[tuple[int, int]]) -> dict[tuple[int, 
     found: dict[tuple[int, int], Films] = {pair: [] for pair in pairs}
     a, b = ([pair[side] for pair in pairs] for side in (0, 1))
     rows = staged.con.execute(
-        "SELECT movie_a, movie_b, movie_id, votes FROM pair_recommendations "
+        "SELECT movie_a, movie_b, movie_id, score, votes FROM pair_recommendations "
         "SEMI JOIN (SELECT unnest(?::INTEGER[]) AS movie_a, unnest(?::INTEGER[]) AS movie_b) USING (movie_a, movie_b) "
         "ORDER BY movie_a, movie_b, rank",
         [a, b],
     ).fetchall()
-    for first, second, film, votes in rows:
-        found[first, second].append((film, votes))
+    for first, second, *film in rows:
+        found[first, second].append(tuple(film))
     return found
 
 
-def _recomputed(staged: Staged, pair: tuple[int, int]) -> Films:
-    found = recommend_list(staged.pack, pair, threads=None)
-    return list(zip(found.movie_ids.tolist(), found.votes.tolist(), strict=True))
+def _recomputed(neighbourhood: Neighbourhood, pair: tuple[int, int]) -> Films:
+    found = recommend_list(neighbourhood, pair, threads=None)
+    return list(zip(found.movie_ids.tolist(), found.scores.tolist(), found.votes.tolist(), strict=True))
 
 
 def recomputed_pairs(staged: Staged) -> CheckResult:
@@ -87,7 +89,9 @@ def recomputed_pairs(staged: Staged) -> CheckResult:
     published = _published(staged, _sample(staged))
     exact = staged.parameters.engine == "exact"
     try:
-        again = {pair: _recomputed(staged, pair) for pair in published}
+        # from the likes alone: companions kept in the pack could be as wrong as a table made with them
+        neighbourhood = replace(staged.pack, kept=None)
+        again = {pair: _recomputed(neighbourhood, pair) for pair in published}
     except UNUSABLE as error:
         return staged.judge("recomputed_pairs", float("nan"), f"the serving pack cannot answer: {error}", error=0)
     different = [pair for pair in published if published[pair] != again[pair]]
@@ -112,8 +116,8 @@ def recomputed_pairs(staged: Staged) -> CheckResult:
 
 def _overlap(found: Films, expected: Films) -> float:
     """Share of the expected films that are in the list."""
-    films = {film for film, _ in found}
-    return sum(film in films for film, _ in expected) / max(len(expected), 1)
+    films = {film for film, *_ in found}
+    return sum(film in films for film, *_ in expected) / max(len(expected), 1)
 
 
 LIST_CHECKS = (full_lists, recomputed_pairs)

@@ -146,25 +146,25 @@ VIOLATION_CHECKS: tuple[ViolationCheck, ...] = (
     ),
     ViolationCheck(
         "order_follows_votes",
-        "within a pair, votes never rise with the rank, and equal votes are in order of likes, then movie_id",
+        "within a pair, scores never rise with the rank, and equal scores are in order of likes, then movie_id",
         """
         SELECT count(*) FROM (
-            SELECT p.votes, m.likes, p.movie_id,
-                lag(p.votes) OVER list AS votes_before, lag(m.likes) OVER list AS likes_before,
+            SELECT p.score, m.likes, p.movie_id,
+                lag(p.score) OVER list AS score_before, lag(m.likes) OVER list AS likes_before,
                 lag(p.movie_id) OVER list AS movie_before
             FROM pair_recommendations p JOIN movies m ON p.movie_id = m.movie_id
             WINDOW list AS (PARTITION BY p.movie_a, p.movie_b ORDER BY p.rank)
         )
-        WHERE votes > votes_before OR votes = votes_before AND
+        WHERE score > score_before OR score = score_before AND
             (likes > likes_before OR likes = likes_before AND movie_id < movie_before)
         """,
     ),
     ViolationCheck(
         "votes_within_neighbours",
-        "votes are between 1 and max_neighbours",
+        "votes are between 0 and max_neighbours",
         """
         SELECT count(*) FROM pair_recommendations
-        WHERE votes < 1 OR votes > (SELECT CAST(parameters ->> 'max_neighbours' AS INTEGER) FROM release)
+        WHERE votes < 0 OR votes > (SELECT CAST(parameters ->> 'max_neighbours' AS INTEGER) FROM release)
         """,
     ),
     ViolationCheck(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from recommender.ann.index import IndexFileError, UserIndex
 from recommender.ann.shortlist import coarse, shortlist
 from recommender.data.encoder import encode_profile
-from recommender.data.inverted_index import Fans, make_fans
+from recommender.data.inverted_index import Fans
 from recommender.data.model_data import Neighbourhood
 from recommender.lists import film_bonuses
 
@@ -109,7 +109,7 @@ def bind(index: UserIndex, neighbourhood: Neighbourhood) -> BoundIndex:
     items[users[users >= 0]] = np.flatnonzero(users >= 0)
     fans = None
     if neighbourhood.parameters.liked_bonus > 0.0:
-        fans = make_fans(neighbourhood.likes, len(neighbourhood.catalogue.movie_ids))
+        fans = neighbourhood.fans
     return BoundIndex(index, neighbourhood, users, items, unknown_users(index.user_ids, neighbourhood), fans)
 
 

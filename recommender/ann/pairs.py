@@ -5,16 +5,20 @@ Does not belong here: the index (`bound`), the exact engine (`neighbours`).
 """
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recommender.ann.bound import BoundIndex
+from recommender.data.model_data import Neighbourhood
 from recommender.kernels.jit import kernel
 from recommender.kernels.threads import run_parallel
-from recommender.neighbours.scores import FilmScores, film_scores
-from recommender.pairs import PairRecommendations, as_rows, first_indices, signup_films
-from recommender.voting.ranking import count_votes, first_places
+from recommender.neighbours.scores import ExactScores, class_score, exact_scores, film_scores
+from recommender.neighbours.user_groups import everybody
+from recommender.pairs import PairRecommendations, as_rows, first_indices, no_answers, signup_films
+from recommender.voting.ranking import first_places
+from recommender.voting.score import Electorate, Listed, electorate, listed, rank_pair
 
 
 def recommend_pairs_by_index(
@@ -44,6 +48,7 @@ def recommend_pairs_by_index(
     neighbourhood = bound.neighbourhood
     signup = signup_films(neighbourhood)
     scores = film_scores(neighbourhood, signup)
+    shared = _Shared(bound, signup, exact_scores(everybody(neighbourhood), scores), _votes(neighbourhood))
     rows = neighbourhood.catalogue.vector_rows[signup]
     points = neighbourhood.catalogue.vectors[rows].astype(np.float64) @ bound.index.directions
     for first in first_indices(neighbourhood, signup, first_movies):
@@ -54,84 +59,64 @@ def recommend_pairs_by_index(
         squares = both[0, first] + 2 * both[0, seconds] + scores.similarities[seconds, rows[seconds]]
         lengths = np.sqrt(np.maximum(squares, np.finfo(float).tiny))[:, None]
         profiles = (points[first] + points[seconds]) / lengths - bound.index.offset
-        yield _one_first_film(bound, signup, scores, int(first), seconds, profiles, threads)
+        yield _one_first_film(shared, int(first), seconds, profiles, threads)
+
+
+class _Shared(NamedTuple):
+    """What all pairs have in common."""
+
+    bound: BoundIndex
+    signup: NDArray[np.int32]
+    exact: ExactScores
+    votes: tuple[Electorate, Listed]
+
+
+def _votes(neighbourhood: Neighbourhood) -> tuple[Electorate, Listed]:
+    return electorate(neighbourhood), listed(neighbourhood.companions.shares, neighbourhood.factors)
 
 
 def _one_first_film(
-    bound: BoundIndex,
-    signup: NDArray[np.int32],
-    scores: FilmScores,
-    first: int,
-    seconds: NDArray[np.int64],
-    profiles: NDArray[np.float64],
-    threads: int | None,
+    shared: _Shared, first: int, seconds: NDArray[np.int64], profiles: NDArray[np.float64], threads: int | None
 ) -> PairRecommendations:
     """All pairs of one first film with the films after it."""
-    neighbourhood, parameters = bound.neighbourhood, bound.neighbourhood.parameters
+    neighbourhood, signup = shared.bound.neighbourhood, shared.signup
+    parameters = neighbourhood.parameters
     asked = max(parameters.max_neighbours, parameters.annoy_candidates)
-    films = np.zeros((len(seconds), parameters.per_pair), dtype=np.int32)
-    votes, summary = np.zeros_like(films), np.zeros((len(seconds), 2), dtype=np.int32)
+    answers = no_answers(len(seconds), parameters.per_pair)
 
     def answer(task: int) -> None:
-        counters = np.zeros(len(neighbourhood.catalogue.movie_ids), dtype=np.int32)
-        reached = np.zeros(parameters.max_neighbours + 2, dtype=np.int64)
+        counters = np.zeros(len(neighbourhood.catalogue.movie_ids), dtype=np.int64)
+        touched = np.zeros(len(counters) + 1, dtype=np.int32)
         for n in range(task, len(seconds), 8):
-            summary[n] = _rank_and_vote(
-                bound.near(profiles[n], asked, signup[[first, seconds[n]]]),
+            films = signup[[first, seconds[n]]]
+            users = shared.bound.near(profiles[n], asked, films)
+            answers.summary[n] = _rank_and_vote(
+                users,
                 first,
                 seconds[n],
-                signup,
-                neighbourhood.likes.indptr,
-                neighbourhood.likes.films,
-                neighbourhood.catalogue.vector_rows,
-                neighbourhood.norms,
-                scores.similarities,
-                scores.bonuses,
-                (neighbourhood.neighbours, parameters.neighbour_step, parameters.max_neighbours),
+                films,
+                shared.exact,
+                *shared.votes,
                 counters,
-                reached,
-                films[n],
-                votes[n],
+                touched,
+                answers.films[n],
+                answers.votes[n],
+                answers.scores[n],
             )
 
     run_parallel(answer, range(8), threads)
-    return as_rows(
-        neighbourhood, np.full(len(seconds), signup[first], dtype=np.int32), signup[seconds], films, votes, summary
-    )
+    return as_rows(neighbourhood, np.full(len(seconds), signup[first], dtype=np.int32), signup[seconds], answers)
 
 
 @kernel
 def _rank_and_vote(  # type: ignore[no-untyped-def]
-    users,
-    first,
-    second,
-    signup,
-    indptr,
-    films,
-    vector_rows,
-    norms,
-    similarities,
-    bonuses,
-    rules,
-    counters,
-    reached,
-    out_films,
-    out_votes,
+    users, first, second, left_out, exact, data, companions, counters, touched, out_films, out_votes, out_scores
 ):
     """Score candidates exactly, order them, let them vote."""
-    start, step, most = rules
     scores = np.empty(len(users))
     for n in range(len(users)):
-        total, extra = 0.0, 0.0
-        for k in range(indptr[users[n]], indptr[users[n] + 1]):
-            row = vector_rows[films[k]]
-            if row >= 0:
-                total += similarities[first, row] + similarities[second, row]
-            if films[k] == signup[first]:
-                extra += bonuses[first]
-            elif films[k] == signup[second]:
-                extra += bonuses[second]
-        scores[n] = total / norms[users[n]] + extra
-    ranked = users[first_places(scores, users, most)]
-    left_out = np.array([signup[first], signup[second]], dtype=np.int32)
-    return count_votes(ranked, start, step, most, indptr, films, left_out, counters, reached, out_films, out_votes)
+        scores[n] = class_score(users[n], first, second, exact)
+    ranked = users[first_places(scores, users, data.most)]
+    return rank_pair(
+        ranked, first, second, left_out, companions, data, counters, touched, out_films, out_votes, out_scores
+    )

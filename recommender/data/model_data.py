@@ -11,8 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.data.catalogue import Catalogue, signup_positions
+from recommender.data.companions import Companions, companion_shares
 from recommender.data.encoder import user_norms
+from recommender.data.inverted_index import Fans, make_fans
 from recommender.data.likes import Likes
+from recommender.data.weights import popularity_factors, voter_weights
 from recommender.parameters import ModelParameters
 
 
@@ -32,6 +35,8 @@ class Neighbourhood:
     eligible : bool array, shape (users,)
         Who can be a neighbour (`UserNorms.eligible`).
     parameters : ModelParameters
+    kept : Companions, optional
+        Of the sign-up films, made earlier from the same likes and parameters; a pack has them.
     """
 
     likes: Likes
@@ -39,6 +44,7 @@ class Neighbourhood:
     norms: NDArray[np.float64]
     eligible: NDArray[np.bool_]
     parameters: ModelParameters
+    kept: Companions | None = None
 
     def __post_init__(self) -> None:
         users, films = len(self.likes.user_ids), len(self.catalogue.movie_ids)
@@ -54,6 +60,53 @@ class Neighbourhood:
     def neighbours(self) -> int:
         """Nearest users whose likes vote (rule 5)."""
         return self.parameters.neighbours_among(int(self.eligible.sum()))
+
+    @functools.cached_property
+    def weights(self) -> NDArray[np.int64]:
+        """What each user's vote weighs (rule 6); int64, shape (users,)."""
+        return voter_weights(np.diff(self.likes.indptr), self.parameters.voter_exponent)
+
+    @functools.cached_property
+    def factors(self) -> NDArray[np.int64]:
+        """What each film's score is multiplied by for its popularity (rule 6); int64, shape (films,)."""
+        users, exponent = len(self.likes.user_ids), self.parameters.popularity_exponent
+        return popularity_factors(self.catalogue.like_counts, users, exponent)
+
+    @functools.cached_property
+    def fans(self) -> Fans:
+        """Inverted index of the likes of all users."""
+        return make_fans(self.likes, len(self.catalogue.movie_ids))
+
+    @functools.cached_property
+    def companions(self) -> Companions:
+        """Companions of the sign-up films, by ascending movie_id; without a column if they do not count."""
+        if self.kept is not None:
+            return self.kept
+        films = signup_positions(self.catalogue, self.parameters.top_movies)
+        films = films[np.argsort(self.catalogue.movie_ids[films])]
+        return Companions(films, self.shares_of(films))
+
+    def shares_of(self, films: NDArray[np.int32], threads: int | None = None) -> NDArray[np.int32]:
+        """P(f | a) for some films a, given by position: kept rows, and others made now.
+
+        Returns
+        -------
+        int32 array, shape (films, films in the catalogue)
+            Without a column if companions do not count (`companion_weight` 0).
+        """
+        if self.parameters.companion_weight == 0.0:
+            return np.zeros((len(films), 0), dtype=np.int32)
+        if self.kept is None:
+            return companion_shares(self.likes, self.fans, self.weights, films, threads)
+        order = np.argsort(self.kept.films)
+        at = np.searchsorted(self.kept.films, films, sorter=order)
+        rows = np.append(order, -1)[at]
+        known = (rows >= 0) & (self.kept.films[rows] == films) if len(order) else np.zeros(len(films), dtype=bool)
+        shares = np.empty((len(films), self.kept.shares.shape[1]), dtype=np.int32)
+        shares[known] = self.kept.shares[rows[known]]
+        if not known.all():
+            shares[~known] = companion_shares(self.likes, self.fans, self.weights, films[~known], threads)
+        return shares
 
     def signup_movies(self) -> NDArray[np.int32]:
         """Return movie_ids of the sign-up films, most liked first (rule 3); int32, shape (<= top_movies,)."""

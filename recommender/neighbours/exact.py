@@ -19,15 +19,24 @@ from recommender.kernels.simd import LANES
 from recommender.kernels.threads import thread_count
 from recommender.neighbours.candidates import Tiles, capacity, fill_tiles, in_steps, no_candidates, padded, scan
 from recommender.neighbours.scores import exact_scores, film_scores
-from recommender.neighbours.select import Settled, no_answers, settle
+from recommender.neighbours.select import settle
 from recommender.neighbours.user_groups import UserClasses, separate_users, user_classes
-from recommender.pairs import PairRecommendations, as_rows, first_indices, joined, second_films, signup_films
-from recommender.voting.ballots import make_ballots
+from recommender.pairs import (
+    PairRecommendations,
+    Settled,
+    as_rows,
+    first_indices,
+    joined,
+    no_answers,
+    second_films,
+    signup_films,
+)
+from recommender.voting.score import electorate, listed
 
 __all__ = ["MEMORY_BUDGET", "PairRecommendations", "joined", "recommend_pairs", "recommend_some"]
 
 MEMORY_BUDGET = 1_250_000_000
-"""Bytes of tiles, ballots, candidates and answers the search holds at a time, unless the caller says otherwise."""
+"""Bytes of tiles, candidates and answers the search holds at a time, unless the caller says otherwise."""
 
 
 def recommend_pairs(
@@ -47,7 +56,7 @@ def recommend_pairs(
     threads : int, optional
         Default: one per core. The result does not depend on it.
     memory_budget : int
-        Bytes of tiles, ballots, candidates and answers to hold at a time. The result does not depend on it.
+        Bytes of tiles, candidates and answers to hold at a time. The result does not depend on it.
 
     Yields
     ------
@@ -62,13 +71,13 @@ def recommend_pairs(
     signup = signup_films(neighbourhood)
     firsts = first_indices(neighbourhood, signup, first_movies)
     classes = user_classes(neighbourhood, signup, LANES, threads)
-    search = _Search(neighbourhood, signup, classes, threads, memory_budget)
+    search = _Search(neighbourhood, signup, classes, neighbourhood.companions.shares, threads, memory_budget)
     asked = second_films(firsts, len(signup))
     for group in search.groups(asked, neighbourhood.neighbours):
         answers = search.answers(firsts[group], asked[group])
         pairs = np.argwhere(asked[group])
         first, second = signup[firsts[group][pairs[:, 0]]], signup[pairs[:, 1]]
-        yield as_rows(neighbourhood, first, second, answers.films, answers.votes, answers.summary)
+        yield as_rows(neighbourhood, first, second, answers)
 
 
 def recommend_some(
@@ -103,7 +112,9 @@ def recommend_some(
     low, high = at.reshape(-1, 2).min(axis=1), at.reshape(-1, 2).max(axis=1)
     asked[low, high] = True
     neighbourhood = replace(neighbourhood, parameters=parameters)
-    search = _Search(neighbourhood, films.astype(np.int32), separate_users(neighbourhood), threads, memory_budget)
+    films = films.astype(np.int32)
+    shares = neighbourhood.shares_of(films, threads)
+    search = _Search(neighbourhood, films, separate_users(neighbourhood), shares, threads, memory_budget)
     row_of_pair = np.zeros(asked.shape, dtype=np.int64)
     lists = np.full((int(asked.sum()), count), -1, dtype=np.int32)
     done = 0
@@ -127,6 +138,7 @@ class _Search:
         neighbourhood: Neighbourhood,
         films: NDArray[np.int32],
         classes: UserClasses,
+        shares: NDArray[np.int32],
         threads: int | None,
         memory_budget: int,
     ) -> None:
@@ -136,9 +148,7 @@ class _Search:
         self.films = films
         self.scores = film_scores(neighbourhood, self.films)
         self.classes = classes
-        self.ballots = make_ballots(
-            neighbourhood.likes, len(neighbourhood.catalogue.movie_ids), memory_budget // 8, self.threads
-        )
+        self.votes = (electorate(neighbourhood), listed(shares, neighbourhood.factors, self.threads))
         self.steps = in_steps(self.scores)
         self.blocks = -(-len(self.classes.norms) // LANES)
         block_bytes = len(self.films) * LANES * 2 + padded(len(self.films)) * 4
@@ -173,8 +183,8 @@ class _Search:
         int64 array
             Indices of first films (rows of `asked`), in order; at least one.
         """
-        pair_bytes = 6 * capacity(wanted) + 40 + 30 * self.neighbourhood.parameters.per_pair
-        most = max(1, (self.budget - self.tile_bytes - self.ballots.bits.nbytes) // pair_bytes)
+        pair_bytes = 6 * capacity(wanted) + 40 + 40 * self.neighbourhood.parameters.per_pair
+        most = max(1, (self.budget - self.tile_bytes) // pair_bytes)
         group: list[int] = []
         pairs = 0
         for first, count in enumerate(asked.sum(axis=1).tolist()):
@@ -202,7 +212,7 @@ class _Search:
         answers = no_answers(int(asked.sum()), parameters.per_pair)
         self._settle(firsts, asked, self.neighbourhood.neighbours, rows, answers)
         most = min(parameters.max_neighbours, int(self.neighbourhood.eligible.sum()))
-        found, used = answers.summary[:, 0], answers.summary[:, 1]
+        used, found = answers.summary[:, 1], answers.summary[:, 2]
         growing = np.zeros_like(asked)
         growing[asked] = (found < parameters.per_pair) & (used < most)
         for group in self.groups(growing, most):
@@ -225,8 +235,7 @@ class _Search:
         settle(
             candidates,
             exact,
-            self.neighbourhood,
-            self.ballots,
+            self.votes,
             self.films,
             firsts,
             wanted,

@@ -1,54 +1,25 @@
 """From candidates to recommendations: the exact cut, then the vote.
 
 Belongs here: settling each pair once the scan has left a few candidates.
-Does not belong here: finding candidates (`candidates`), the rules of order and vote (`ranking`).
+Does not belong here: finding candidates (`candidates`), the rules of order and score (`voting`).
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.data.model_data import Neighbourhood
 from recommender.kernels.jit import kernel
 from recommender.kernels.threads import run_parallel, thread_count
 from recommender.neighbours.candidates import SLACK, Candidates, largest_sum, sort_out
 from recommender.neighbours.scores import ExactScores, class_score
-from recommender.voting.ballots import Ballots, winners_by_bits
-from recommender.voting.ranking import count_votes, first_places
-
-
-@dataclass(frozen=True)
-class Settled:
-    """Winners of some pairs; rows are pairs in the order (first film, second film).
-
-    Attributes
-    ----------
-    films, votes : int32 arrays, shape (pairs, per_pair)
-        Catalogue positions and votes, best first.
-    summary : int32 array, shape (pairs, 2)
-        Films found, neighbours used.
-    """
-
-    films: NDArray[np.int32]
-    votes: NDArray[np.int32]
-    summary: NDArray[np.int32]
-
-
-def no_answers(pairs: int, per_pair: int) -> Settled:
-    """Return answers still to be filled in; zeros."""
-    return Settled(
-        np.zeros((pairs, per_pair), dtype=np.int32),
-        np.zeros((pairs, per_pair), dtype=np.int32),
-        np.zeros((pairs, 2), dtype=np.int32),
-    )
+from recommender.pairs import Settled
+from recommender.voting.ranking import first_places
+from recommender.voting.score import Electorate, Listed, rank_pair
 
 
 def settle(
     candidates: Candidates,
     exact: ExactScores,
-    neighbourhood: Neighbourhood,
-    ballots: Ballots,
+    votes: tuple[Electorate, Listed],
     signup: NDArray[np.int32],
     firsts: NDArray[np.int64],
     wanted: int,
@@ -63,10 +34,8 @@ def settle(
     candidates : Candidates
         Lists are sorted out in place.
     exact : ExactScores
-    neighbourhood : Neighbourhood
-        Its likes, also those of films without vector, are what is counted.
-    ballots : Ballots
-        The same likes.
+    votes : (Electorate, Listed)
+        Likes of all users, also those of films without vector, and the companions of the sign-up films.
     signup : int32 array
         Catalogue positions of the sign-up films.
     firsts : int64 array, shape (first films,)
@@ -80,17 +49,12 @@ def settle(
     threads : int, optional
         Each pair is handled by one thread: the result does not depend on their number.
     """
-    parameters, likes = neighbourhood.parameters, neighbourhood.likes
-    rules = (neighbourhood.neighbours, parameters.neighbour_step, wanted)
     lists = (candidates.slots, candidates.filled, candidates.sums, candidates.classes)
-    answer = (row_of_pair, settled.films, settled.votes, settled.summary, len(neighbourhood.catalogue.movie_ids))
+    answer = (row_of_pair, settled.films, settled.votes, settled.scores, settled.summary)
     tasks = 4 * thread_count(threads)
 
     def work(task: int) -> None:
-        own = np.arange(task, len(firsts), tasks)
-        _settle(
-            own, firsts, signup, rules, *lists, exact, likes.indptr, likes.films, ballots.bits, ballots.own, *answer
-        )
+        _settle(np.arange(task, len(firsts), tasks), firsts, signup, wanted, *lists, exact, *votes, *answer)
 
     run_parallel(work, range(tasks), threads)
 
@@ -100,28 +64,24 @@ def _settle(  # type: ignore[no-untyped-def]
     own,
     firsts,
     signup,
-    rules,
+    wanted,
     slots,
     filled,
     sums,
     classes,
     exact,
-    indptr,
-    films,
-    bits,
-    own_words,
+    data,
+    companions,
     row_of_pair,
     out_films,
     out_votes,
+    out_scores,
     out_summary,
-    catalogue_size,
 ):
-    start, step, wanted = rules
-    counters = np.zeros(catalogue_size, dtype=np.int32)
-    reached = np.zeros(wanted + 2, dtype=np.int64)
+    counters = np.zeros(len(data.factors), dtype=np.int64)
+    touched = np.zeros(len(counters) + 1, dtype=np.int32)
     left_out = np.zeros(2, dtype=np.int32)
     ranked = np.zeros(wanted, dtype=np.int64)
-    planes = np.zeros((32, bits.shape[1]), dtype=np.uint64)
     for i in own:
         a = firsts[i]
         for b in range(a + 1, len(signup)):
@@ -131,26 +91,22 @@ def _settle(  # type: ignore[no-untyped-def]
             if filled[slot] > wanted:
                 sort_out(sums[slot], classes[slot], filled[slot], wanted, filled, slot)
             # only when the list has to grow does the order among the neighbours matter
-            count = _neighbours(sums[slot], classes[slot], filled[slot], wanted, a, b, wanted > start, exact, ranked)
+            in_order = wanted > data.start
+            count = _neighbours(sums[slot], classes[slot], filled[slot], wanted, a, b, in_order, exact, ranked)
             left_out[0], left_out[1] = signup[a], signup[b]
             row = row_of_pair[i, b]
-            if wanted == start and winners_by_bits(
-                ranked[:count], bits, own_words, left_out, planes, out_films[row], out_votes[row]
-            ):
-                out_summary[row, 0], out_summary[row, 1] = out_films.shape[1], count
-                continue
-            out_summary[row, 0], out_summary[row, 1] = count_votes(
+            out_summary[row, 0], out_summary[row, 1], out_summary[row, 2] = rank_pair(
                 ranked[:count],
-                start,
-                step,
-                wanted,
-                indptr,
-                films,
+                a,
+                b,
                 left_out,
+                companions,
+                data,
                 counters,
-                reached,
+                touched,
                 out_films[row],
                 out_votes[row],
+                out_scores[row],
             )
 
 

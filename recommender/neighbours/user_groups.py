@@ -91,10 +91,19 @@ def user_classes(
 
 
 def separate_users(neighbourhood: Neighbourhood) -> UserClasses:
-    """Leave the users as they are, each in a class of its own: for few pairs, merging and ordering cost more than they
-    save, and change nothing else.
+    """Leave eligible users as they are, each in a class of its own: for few pairs, merging and ordering cost more than
+    they save, and change nothing else.
     """
-    users, likes = np.flatnonzero(neighbourhood.eligible), neighbourhood.likes
+    return _as_they_are(neighbourhood, np.flatnonzero(neighbourhood.eligible))
+
+
+def everybody(neighbourhood: Neighbourhood) -> UserClasses:
+    """All users, eligible or not, each in a class of its own: class and user index are the same."""
+    return _as_they_are(neighbourhood, np.arange(len(neighbourhood.eligible)))
+
+
+def _as_they_are(neighbourhood: Neighbourhood, users: NDArray[np.int64]) -> UserClasses:
+    likes = neighbourhood.likes
     indptr, rows = picked(likes.indptr, neighbourhood.catalogue.vector_rows[likes.films], users)
     return UserClasses(indptr, rows, neighbourhood.norms[users], np.arange(len(users) + 1), users)
 

@@ -1,1 +1,1 @@
-"""Which films win: the order of neighbours and of films, and counting votes."""
+"""Who comes first: the order of neighbours, and the score that ranks films."""

@@ -43,7 +43,8 @@ class RecommendedFilm(Film):
     """A recommendation."""
 
     rank: int = Field(ge=1)
-    votes: int = Field(ge=1, description="Neighbours who like the film.")
+    score: float = Field(gt=0, description="What decides the place in the list.")
+    votes: int = Field(ge=0, description="Neighbours who like the film.")
 
 
 class Recommendation(_Answer):

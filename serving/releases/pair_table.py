@@ -12,6 +12,8 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.data.weights import SCORE_ONE
+
 
 @dataclass(frozen=True)
 class PairTable:
@@ -24,20 +26,23 @@ class PairTable:
     starts : int32 or int64 array, shape (pairs + 1,)
         Pair p's rows are ``starts[p]:starts[p + 1]``, best first.
     movie_ids : int32 array, shape (rows,)
+    scores : integer array, shape (rows,)
+        In millionths.
     votes : int32 or uint16 array, shape (rows,)
     """
 
     keys: NDArray[np.int64]
     starts: NDArray[np.integer]
     movie_ids: NDArray[np.int32]
+    scores: NDArray[np.integer]
     votes: NDArray[np.integer]
 
-    def find(self, one: int, other: int) -> list[tuple[int, int]]:
+    def find(self, one: int, other: int) -> list[tuple[int, float, int]]:
         """Look a pair up in either order.
 
         Returns
         -------
-        list of (movie_id, votes)
+        list of (movie_id, score, votes)
             Best first; empty if the pair has no recommendations.
         """
         key = (min(one, other) << 32) + max(one, other)
@@ -45,7 +50,8 @@ class PairTable:
         if at == len(self.keys) or self.keys[at] != key:
             return []
         rows = slice(self.starts[at], self.starts[at + 1])
-        return list(zip(self.movie_ids[rows].tolist(), self.votes[rows].tolist(), strict=True))
+        scores = self.scores[rows] / SCORE_ONE
+        return list(zip(self.movie_ids[rows].tolist(), scores.tolist(), self.votes[rows].tolist(), strict=True))
 
 
 def load_pair_table(con: duckdb.DuckDBPyConnection) -> PairTable:
@@ -71,7 +77,7 @@ def _read(con: duckdb.DuckDBPyConnection, order: str) -> PairTable | None:
 
     The ids of a pair are read from its first row only: they are most of the bytes and say the same in all its rows.
     """
-    rows = con.execute(f"SELECT rank, movie_id, votes FROM pair_recommendations{order}").fetchnumpy()
+    rows = con.execute(f"SELECT rank, movie_id, score, votes FROM pair_recommendations{order}").fetchnumpy()
     pairs = con.execute(f"SELECT movie_a, movie_b FROM pair_recommendations WHERE rank = 1{order}").fetchnumpy()
     keys = (pairs["movie_a"].astype(np.int64) << 32) + pairs["movie_b"]
     ranks, votes = rows["rank"], rows["votes"]
@@ -79,10 +85,12 @@ def _read(con: duckdb.DuckDBPyConnection, order: str) -> PairTable | None:
     steps_by_one = np.count_nonzero(ranks[1:] - ranks[:-1] == 1) == len(ranks) - len(starts)
     if len(starts) != len(keys) or not steps_by_one or (keys[1:] <= keys[:-1]).any():
         return None
+    scores = np.rint(rows["score"] * SCORE_ONE).astype(np.int64)
     small = len(votes) == 0 or int(votes.max()) < 2**16
     return PairTable(
         keys,
         np.append(starts, len(votes)).astype(np.int32 if len(votes) < 2**31 else np.int64),
         rows["movie_id"],
+        scores.astype(np.int32) if scores.max(initial=0) < 2**31 else scores,
         votes.astype(np.uint16) if small else votes,
     )

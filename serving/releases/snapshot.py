@@ -85,7 +85,7 @@ class Snapshot:
         position = self.positions.get(movie_id)
         return position is not None and bool(self.neighbourhood.catalogue.vector_rows[position] >= 0)
 
-    def rank_films(self, movie_ids: Sequence[int], num: int, engine: str) -> list[tuple[int, int]]:
+    def rank_films(self, movie_ids: Sequence[int], num: int, engine: str) -> list[tuple[int, float, int]]:
         """Recommend films to somebody who likes these: the same neighbours and votes as in the table.
 
         Who votes depends on the list alone, by the release's own `per_pair`, never on `num`: asking for more films
@@ -102,7 +102,7 @@ class Snapshot:
 
         Returns
         -------
-        list of (movie_id, votes)
+        list of (movie_id, score, votes)
             Best first.
         """
         neighbourhood, parameters = self.neighbourhood, self.neighbourhood.parameters
@@ -114,10 +114,8 @@ class Snapshot:
         else:
             assert self.index is not None
             ranked = reranked(neighbourhood, films, self.index, most)
-        found = vote(neighbourhood, films, ranked, parameters.per_pair)
-        if num > parameters.per_pair:
-            found = vote(neighbourhood, films, ranked[: len(found.neighbour_ids)], num)
-        return list(zip(found.movie_ids[:num].tolist(), found.votes[:num].tolist(), strict=True))
+        found = vote(neighbourhood, films, ranked, num, parameters.per_pair)
+        return list(zip(found.movie_ids.tolist(), found.scores.tolist(), found.votes.tolist(), strict=True))
 
     def warm_up(self) -> None:
         """Answer once with each engine, so that the first user does not wait for compilation or the disk."""

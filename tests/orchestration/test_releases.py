@@ -125,7 +125,7 @@ def test_query_reads_the_live_release_and_writes_nothing(home: Path) -> None:
     assert marquee_json(home, "query", "SELECT count(*) FROM signup_movies")["rows"] == [[40]]
     a, b = marquee_json(home, "query", "SELECT movie_id FROM signup_movies ORDER BY position LIMIT 2")["rows"]
     forward = marquee_json(home, "query", f"FROM recommend_pair({a[0]}, {b[0]})")
-    assert forward["columns"] == ["rank", "movie_id", "title", "votes"]
+    assert forward["columns"] == ["rank", "movie_id", "title", "score", "votes"]
     assert forward["rows"]
     assert marquee_json(home, "query", f"FROM recommend_pair({b[0]}, {a[0]})")["rows"] == forward["rows"]
     assert "read-only" in marquee(home, "query", "DELETE FROM movies", expect=1).stderr

@@ -16,22 +16,22 @@ import duckdb
 import pytest
 
 from recommender.parameters import make_parameters
-from tests.brute_force import Rating, brute_force
+from tests.brute_force import Ranked, Rating, brute_force
 from tests.command import DATA, ROOT, marquee, marquee_json
 from tests.reference import assert_is_brute_force
 
 RELEASE_NAME = re.compile(r"\d{8}T\d{6}Z-[0-9a-f]{8}")
 
 
-def published_pairs(path: Path) -> dict[tuple[int, int], list[tuple[int, int]]]:
-    """Recommendations of a release: (film, votes) by rank, by pair."""
+def published_pairs(path: Path) -> dict[tuple[int, int], Ranked]:
+    """Recommendations of a release: (film, votes, score) by rank, by pair."""
     with duckdb.connect(str(path), read_only=True) as con:
         rows = con.execute(
-            "SELECT movie_a, movie_b, movie_id, votes FROM pair_recommendations ORDER BY movie_a, movie_b, rank"
+            "SELECT movie_a, movie_b, movie_id, votes, score FROM pair_recommendations ORDER BY movie_a, movie_b, rank"
         ).fetchall()
-    found: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    for a, b, film, votes in rows:
-        found.setdefault((a, b), []).append((film, votes))
+    found: dict[tuple[int, int], Ranked] = {}
+    for a, b, *film in rows:
+        found.setdefault((a, b), []).append(tuple(film))
     return found
 
 

@@ -76,7 +76,7 @@ def test_an_index_that_looks_everywhere_gives_the_exact_table(tmp_path: Path) ->
         np.testing.assert_array_equal(by_index.neighbours_used, table.neighbours_used)
         for pair in list(by_pair(table))[::29]:
             live = recommend_list(neighbourhood, pair, index=bound)
-            assert live.movie_ids.tolist() == [movie for movie, _ in by_pair(table)[pair]]
+            assert live.movie_ids.tolist() == [movie for movie, *_ in by_pair(table)[pair]]
 
 
 def test_shards_of_the_index_engine(tmp_path: Path) -> None:

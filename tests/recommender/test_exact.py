@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommender.neighbours.exact import PairRecommendations, joined, recommend_pairs
+from recommender.voting import score
 from tests.recommender.worlds import World, by_pair, random_world
 
 
@@ -31,6 +32,9 @@ def assert_same_as_brute_force(world: World, **how: Any) -> PairRecommendations:
         {"weighting": "idf"},
         {"weighting": "tfidf"},
         {"weighting": "tfidf", "liked_bonus": 1.0, "neighbours": 5},
+        {"voter_exponent": 0.0, "companion_weight": 0.0, "popularity_exponent": 0.0},
+        {"voter_exponent": 1.0, "companion_weight": 0.0, "popularity_exponent": 0.5},
+        {"voter_exponent": 0.25, "companion_weight": 10.0, "popularity_exponent": 0.0, "per_pair": 30},
         {"neighbours": 1, "neighbour_step": 1, "max_neighbours": 7, "per_pair": 12},
         {"neighbours": 3, "neighbour_step": 4, "max_neighbours": 90, "per_pair": 200, "liked_bonus": 2.0},
     ],
@@ -38,6 +42,17 @@ def assert_same_as_brute_force(world: World, **how: Any) -> PairRecommendations:
 )
 def test_random_worlds(seed: int, changed: dict[str, Any]) -> None:
     assert_same_as_brute_force(random_world(seed, **changed))
+
+
+@pytest.mark.parametrize("kept", [0, 1, 3, 10])
+@pytest.mark.parametrize("settings", [{}, {"companion_weight": 0.5, "neighbours": 3}, {"popularity_exponent": 0.5}])
+def test_few_listed_companions_change_nothing(
+    kept: int, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With few companions listed, ceilings decide, and often not: then all films are scored."""
+    monkeypatch.setattr(score, "LISTED", kept)
+    for seed in range(3):
+        assert_same_as_brute_force(random_world(seed, users=200, films=150, with_vector=100, **settings))
 
 
 @pytest.mark.parametrize(("users", "films", "tags"), [(1, 3, 2), (5, 8, 3), (64, 30, 5), (65, 30, 5), (700, 120, 40)])
@@ -113,7 +128,7 @@ def test_fewer_users_than_neighbours() -> None:
 
 
 def test_short_lists_are_explained_by_the_neighbours_used() -> None:
-    world = random_world(4, neighbours=2, neighbour_step=3, max_neighbours=11, per_pair=30)
+    world = random_world(4, neighbours=2, neighbour_step=3, max_neighbours=11, per_pair=30, companion_weight=0.0)
     result = assert_same_as_brute_force(world)
     short = result.films_found < 30
     assert short.any()
@@ -121,10 +136,12 @@ def test_short_lists_are_explained_by_the_neighbours_used() -> None:
 
 
 def test_nobody_to_ask() -> None:
-    world = random_world(4, min_likes=500)
-    result = assert_same_as_brute_force(world)
+    result = assert_same_as_brute_force(random_world(4, min_likes=500, companion_weight=0.0))
     assert len(result.pair_a) > 0
     assert len(result.movie_id) == 0
+    result = assert_same_as_brute_force(random_world(4, min_likes=500))  # companions are known without a neighbour
+    assert len(result.movie_id) > 0
+    assert not result.votes.any()
 
 
 def test_no_films_at_all() -> None:
@@ -154,6 +171,9 @@ def test_any_small_world(data: st.DataObject) -> None:
             "top_movies": data.draw(st.integers(2, 9)),
             "liked_bonus": data.draw(st.sampled_from([0.0, 0.0, 0.5])),
             "weighting": data.draw(st.sampled_from(["none", "idf"])),
+            "voter_exponent": data.draw(st.sampled_from([0.0, 0.5, 0.75])),
+            "companion_weight": data.draw(st.sampled_from([0.0, 0.5, 2.0])),
+            "popularity_exponent": data.draw(st.sampled_from([0.0, 0.15, 0.5])),
         },
     )
     assert_same_as_brute_force(world, memory_budget=data.draw(st.sampled_from([1, 10**9])))

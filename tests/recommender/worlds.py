@@ -73,8 +73,8 @@ def by_pair(result: PairRecommendations) -> dict[tuple[int, int], Ranked]:
     table: dict[tuple[int, int], Ranked] = {
         (a, b): [] for a, b in zip(result.pair_a.tolist(), result.pair_b.tolist(), strict=True)
     }
-    columns = (result.movie_a, result.movie_b, result.rank, result.movie_id, result.votes)
-    for a, b, rank, movie, votes in zip(*(column.tolist() for column in columns), strict=True):
-        table[a, b].append((movie, votes))
+    columns = (result.movie_a, result.movie_b, result.rank, result.movie_id, result.votes, result.score)
+    for a, b, rank, movie, votes, score in zip(*(column.tolist() for column in columns), strict=True):
+        table[a, b].append((movie, votes, score))
         assert rank == len(table[a, b])
     return table

@@ -27,7 +27,7 @@ def test_both_recommendations_have_the_documented_shape(client: TestClient, snap
         assert body["input"] == [snapshot.films.title(one), snapshot.films.title(other)]
         assert body["unknown"] == []
         assert [film["rank"] for film in body["recommendations"]] == list(range(1, len(body["recommendations"]) + 1))
-        assert set(body["recommendations"][0]) == {"rank", "movie_id", "title", "year", "genres", "votes"}
+        assert set(body["recommendations"][0]) == {"rank", "movie_id", "title", "year", "genres", "score", "votes"}
         assert response.headers["marquee-release"] == body["release"] == snapshot.release
         assert response.headers["marquee-model-version"] == body["model_version"] == snapshot.model_version
         assert response.headers["marquee-deployment"] == body["deployment"] == "test"
@@ -45,11 +45,12 @@ def test_pairs_are_those_of_the_published_table(client: TestClient, built: TwoRe
     with open_release(built.home) as con:
         for one, other in itertools.islice(itertools.combinations(snapshot.films.signup_ids, 2), 25):
             expected = con.execute(
-                "SELECT rank, movie_id, title, votes FROM recommend_pair(?, ?)", [one, other]
+                "SELECT rank, movie_id, title, score, votes FROM recommend_pair(?, ?)", [one, other]
             ).fetchall()
             for path in (f"/pairs/{one}/{other}", f"/pairs/{other}/{one}"):
                 found = client.get(path).json()["recommendations"]
-                assert [(film["rank"], film["movie_id"], film["title"], film["votes"]) for film in found] == expected
+                columns = ("rank", "movie_id", "title", "score", "votes")
+                assert [tuple(film[column] for column in columns) for film in found] == expected
 
 
 def test_ids_may_be_separated_or_repeated(client: TestClient, snapshot: Snapshot) -> None:

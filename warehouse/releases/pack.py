@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from recommender.data.catalogue import Catalogue
+from recommender.data.companions import Companions
 from recommender.data.likes import Likes
 from recommender.data.model_data import Neighbourhood
 from recommender.errors import MarqueeError
@@ -37,6 +38,8 @@ def _arrays(neighbourhood: Neighbourhood) -> dict[str, np.ndarray[Any, Any]]:
         "movie_likes": catalogue.like_counts,
         "vector_rows": catalogue.vector_rows,
         "vectors": catalogue.vectors,
+        "companion_films": neighbourhood.companions.films,
+        "companion_shares": neighbourhood.companions.shares,
     }
 
 
@@ -104,4 +107,5 @@ def open_pack(folder: Path) -> Neighbourhood:
         arrays["user_norms"],
         arrays["user_eligible"],
         ModelParameters(**manifest["parameters"]),
+        Companions(arrays["companion_films"], arrays["companion_shares"]),
     )

@@ -85,12 +85,12 @@ def example_pairs(con: duckdb.DuckDBPyConnection, count: int = 3, films: int = 3
     ).fetchall()
     examples = []
     for first, second in zip(titles[::2], titles[1::2], strict=False):
-        query = "SELECT title, votes FROM recommend_pair(?, ?) LIMIT ?"
+        query = "SELECT title, score, votes FROM recommend_pair(?, ?) LIMIT ?"
         found = con.execute(query, [first[0], second[0], films]).fetchall()
         examples.append(
             {
                 "pair": [{"movie_id": film[0], "title": film[1]} for film in (first, second)],
-                "recommendations": [{"title": title, "votes": votes} for title, votes in found],
+                "recommendations": [{"title": title, "score": score, "votes": votes} for title, score, votes in found],
             }
         )
     return examples

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 import pandera.polars as pa
 import polars as pl
 
-from warehouse.schemas.table import Table, id_field, rows_hold
+from warehouse.schemas.table import Table, count_field, id_field, rows_hold
 
 
 class SignupMovies(Table):
@@ -28,7 +28,13 @@ class PairRecommendations(Table):
     movie_b: pl.Int32 = id_field("The other one.")
     rank: pl.Int16 = pa.Field(ge=1, le=1000, description="Place in the list, from 1.")
     movie_id: pl.Int32 = id_field("The recommended film.")
-    votes: pl.Int32 = id_field("How many of the pair's neighbours like it.")
+    score: pl.Float64 = pa.Field(
+        ge=1e-6,
+        le=1e6,
+        description="What decides its place: weighted votes and what the two films' fans like besides, divided by a "
+        "power of its popularity; a whole number of millionths.",
+    )
+    votes: pl.Int32 = count_field("How many of the pair's neighbours like it.")
 
     class Config:
         """Keys across rows and tables."""

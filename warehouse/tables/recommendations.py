@@ -19,7 +19,7 @@ from warehouse.schemas.definitions import create_table
 from warehouse.tables.model_inputs import inputs_version
 from warehouse.tables.versions import code_version, digest, set_table_version, table_notes, table_version
 
-PAIR_COLUMNS = ("movie_a", "movie_b", "rank", "movie_id", "votes")
+PAIR_COLUMNS = ("movie_a", "movie_b", "rank", "movie_id", "score", "votes")
 
 SHARDS = 8
 """Partitions of recs.pair_recommendations: a pair is in shard ``movie_a % SHARDS``."""

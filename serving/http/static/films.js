@@ -41,8 +41,8 @@ function tile(film, rank) {
 
 function votes(film, most, note) {
   const bar = element("span", { class: "votes-bar", "aria-hidden": "true" }, element("span"));
-  bar.firstChild.style.inlineSize = `${Math.max(6, Math.round((100 * film.votes) / most))}%`;
-  const text = counted(film.votes, "vote");
+  bar.firstChild.style.inlineSize = `${Math.max(6, Math.round((100 * film.score) / most))}%`;
+  const text = `${film.score.toFixed(2)} · ${counted(film.votes, "vote")}`;
   const mark = note ? element("span", { class: note.found ? "mark found" : "mark", text: note.text }) : null;
   return element("p", { class: "votes" }, bar, element("span", { text }), mark);
 }
@@ -60,7 +60,7 @@ function card(film, most, note) {
 }
 
 export function list(films, notes = new Map()) {
-  const most = Math.max(...films.map((film) => film.votes), 1);
+  const most = Math.max(...films.map((film) => film.score), 1e-6);
   return element("ol", { class: "cards" }, ...films.map((film) => card(film, most, notes.get(film.movie_id))));
 }
 
