@@ -2,8 +2,12 @@
 
 import re
 import socket
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -11,7 +15,7 @@ import pytest
 from serving.http.app import create_app
 from serving.http.compact import accepts_gzip
 from serving.settings import ServingSettings
-from tests.command import marquee
+from tests.command import ROOT, marquee
 from tests.serving.conftest import TestClient, TwoReleases, running
 
 
@@ -110,9 +114,7 @@ def test_half_a_request_does_not_keep_a_connection(address: str, begun: str) -> 
     assert b"HTTP/1.1 408" in after
 
 
-def test_a_forwarded_address_is_believed_of_trusted_proxies_only(
-    built: TwoReleases, serve: Callable[..., object]
-) -> None:
+def test_a_forwarded_address_is_believed_of_trusted_proxies_only(built: TwoReleases) -> None:
     def statuses(address: str) -> list[int]:
         headers = {"X-Forwarded-For": "203.0.113.9"}
         return [httpx.get(f"{address}/health/live", headers=headers).status_code for _ in range(6)]
@@ -134,3 +136,23 @@ def test_an_address_that_cannot_be_had_is_wrong_usage(built: TwoReleases) -> Non
             assert "cannot listen on" in said
             assert "http://" not in said
             assert len(said.strip().splitlines()) == 1 or arguments[0] == "--host"
+
+
+def test_what_the_server_says_at_its_start(built: TwoReleases) -> None:
+    """The address can be followed, for IPv6 too, and times are in UTC."""
+    command = [str(Path(sys.executable).parent / "marquee"), "--home", str(built.home.root), "serve"]
+    process = subprocess.Popen([*command, "--host", "::1", "--port", "0"], stderr=subprocess.PIPE, text=True, cwd=ROOT)
+    assert process.stderr is not None
+    try:
+        said = process.stderr.readline()
+        if "cannot listen" in said:
+            pytest.skip("this machine has no IPv6")
+        address = re.search(r"http://\[::1\]:\d+/", said)
+        assert address, said
+        assert httpx.get(f"{address[0]}health/ready", timeout=120).status_code == 200
+        logged = process.stderr.readline()
+        assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z ", logged), logged
+        assert abs(datetime.now(UTC) - datetime.fromisoformat(logged.split()[0])) < timedelta(minutes=5)
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)

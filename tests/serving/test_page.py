@@ -426,6 +426,16 @@ def test_a_release_switch_leaves_what_is_being_typed(releases: TwoReleases, open
             assert shown(page) == [movie for movie, _ in other.pairs.find(ids[0], ids[1])]
 
 
+def test_looking_for_a_new_release_costs_a_few_bytes(address: str, open_page: Callable[..., Page]) -> None:
+    page = open_page(address)
+    expect(page.locator(".suggestion").first).to_be_visible()
+    sizes = "performance.getEntriesByType('resource').filter(e => e.name.endsWith('/release')).map(e => e.transferSize)"
+    for looks in (1, 2):
+        page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+        page.wait_for_function(f"{sizes}.length === {looks}")
+    assert page.evaluate(sizes)[1] < 1000
+
+
 def test_the_page_is_small(address: str, open_page: Callable[..., Page], snapshot: Snapshot) -> None:
     """Page, script, style and first answer together stay below 200 kB."""
     one, other = snapshot.films.signup_ids[:2]
