@@ -87,7 +87,7 @@ def parameters_in_question(home: Home, preset: str | None, settings: Sequence[st
     if preset is None and not settings and live_release(home):
         return release_parameters(home), "the live release's parameters"
     asked = " ".join([f"preset {preset}" if preset else "the home's parameters", *settings])
-    return home_parameters(home, read_settings(preset, settings)), asked
+    return ModelParameters(**home_parameters(home, read_settings(preset, settings)).model_dump()), asked
 
 
 def other_parameters(home: Home, text: str, current: ModelParameters) -> ModelParameters:
