@@ -22,8 +22,10 @@ def shuffled() -> Iterator[duckdb.DuckDBPyConnection]:
         INSERT INTO movies VALUES (3, 'Three (1990)', 1990, ['War'], 5, true), (1, 'One', NULL, NULL, 9, false);
         CREATE TABLE signup_movies(position INT, movie_id INT, likes BIGINT);
         INSERT INTO signup_movies VALUES (2, 3, 5), (1, 1, 9);
-        CREATE TABLE pair_recommendations(movie_a INT, movie_b INT, rank SMALLINT, movie_id INT, votes INT);
-        INSERT INTO pair_recommendations VALUES (1, 3, 2, 8, 4), (2, 3, 1, 9, 70000), (1, 3, 1, 7, 5);
+        CREATE TABLE pair_recommendations(movie_a INT, movie_b INT, rank SMALLINT, movie_id INT, score DOUBLE,
+            votes INT);
+        INSERT INTO pair_recommendations VALUES
+            (1, 3, 2, 8, 0.25, 4), (2, 3, 1, 9, 3000.5, 70000), (1, 3, 1, 7, 0.333333, 5);
         """
     )
     yield con
@@ -41,8 +43,8 @@ def test_films_come_most_liked_first(shuffled: duckdb.DuckDBPyConnection) -> Non
 
 def test_a_pair_table_out_of_order_is_sorted(shuffled: duckdb.DuckDBPyConnection) -> None:
     table = load_pair_table(shuffled)
-    assert table.find(3, 1) == [(7, 5), (8, 4)]
-    assert table.find(2, 3) == [(9, 70000)]
+    assert table.find(3, 1) == [(7, 0.333333, 5), (8, 0.25, 4)]
+    assert table.find(2, 3) == [(9, 3000.5, 70000)]
     assert table.find(1, 2) == table.find(9, 9) == []
     assert table.votes.dtype == np.int32
 
@@ -50,7 +52,8 @@ def test_a_pair_table_out_of_order_is_sorted(shuffled: duckdb.DuckDBPyConnection
 def test_a_release_without_pairs_answers_none() -> None:
     with duckdb.connect() as con:
         con.execute(
-            "CREATE TABLE pair_recommendations(movie_a INT, movie_b INT, rank SMALLINT, movie_id INT, votes INT)"
+            "CREATE TABLE pair_recommendations"
+            "(movie_a INT, movie_b INT, rank SMALLINT, movie_id INT, score DOUBLE, votes INT)"
         )
         assert load_pair_table(con).find(1, 2) == []
 
