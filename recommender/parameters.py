@@ -208,3 +208,12 @@ def make_parameters(preset: str = "default", settings: Iterable[str] | Mapping[s
             for item in error.errors()
         ]
         raise ParameterError("; ".join(lines)) from None
+
+
+BEFORE_SCORES: Mapping[str, Any] = {"voter_exponent": 0.0, "companion_weight": 0.0, "popularity_exponent": 0.0}
+"""What releases did whose parameters do not name these: they counted plain votes."""
+
+
+def recorded_parameters(values: Mapping[str, Any]) -> ModelParameters:
+    """Read the parameters written on a release, also on one from before the score of films."""
+    return ModelParameters(**{**BEFORE_SCORES, **values})

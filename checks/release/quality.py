@@ -10,7 +10,7 @@ from dataclasses import replace
 from checks.release.staged import ASSET, Staged
 from recommender.evaluation.evaluate import CURRENT, Measurement, measurement_of
 from recommender.evaluation.splits import TEST_NAME
-from recommender.parameters import ModelParameters
+from recommender.parameters import recorded_parameters
 from warehouse.releases.reader import open_release
 from warehouse.tables.check_results import CheckResult
 from warehouse.tables.evaluation import NothingToEvaluateError, compare_nightly, read_evaluation, same_model
@@ -76,7 +76,7 @@ def _compared(staged: Staged, current: Sequence[Measurement]) -> tuple[str, floa
     """What was compared and the change; None and the reason if nothing can be."""
     if staged.live is None:
         return "no release is live", None
-    live = ModelParameters(**staged.live["parameters"])
+    live = recorded_parameters(staged.live["parameters"])
     if not same_model(live, staged.parameters):
         try:
             found = compare_nightly(staged.con, staged.parameters, live)

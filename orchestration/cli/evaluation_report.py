@@ -19,7 +19,14 @@ from recommender.evaluation.evaluate import CURRENT, Measurement, evaluate, meth
 from recommender.evaluation.metrics import ACCURACY, HEADLINE
 from recommender.evaluation.splits import TEST_NAME, Ratings
 from recommender.evaluation.sweep import SAME, Grid, Trial, best_trial, sweep, with_settings
-from recommender.parameters import PRESETS, ModelParameters, ParameterError, make_parameters, read_settings
+from recommender.parameters import (
+    PRESETS,
+    ModelParameters,
+    ParameterError,
+    make_parameters,
+    read_settings,
+    recorded_parameters,
+)
 from warehouse.database import open_warehouse
 from warehouse.home import Home
 from warehouse.home_parameters import home_parameters
@@ -54,7 +61,7 @@ def release_parameters(home: Home, release: str | None = None) -> ModelParameter
     with open_release(home, release) as con:
         row = con.execute("SELECT parameters FROM release").fetchone()
     assert row is not None
-    return ModelParameters(**json.loads(row[0]))
+    return recorded_parameters(json.loads(row[0]))
 
 
 def paired_change(home: Home, release_a: str, release_b: str) -> dict[str, tuple[float, float, float]]:

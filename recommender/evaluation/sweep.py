@@ -39,16 +39,17 @@ Grid = Mapping[str, Sequence[Any]]
 """Values to try, by parameter."""
 
 GRID: Grid = {
-    "weighting": get_args(Weighting),
-    "liked_bonus": (0.0, 0.2, 0.5, 1.0, 2.0),
-    "neighbours": (0, 10, 20, 30, 40, 60, 90),
+    "voter_exponent": (0.25, 0.5, 0.75),
+    "companion_weight": (1.0, 2.0, 4.0),
+    "popularity_exponent": (0.0, 0.1, 0.15, 0.2),
 }
 """Values tried in every combination unless the caller names others; the other parameters stay as given."""
 
 AROUND: Grid = {
-    "min_likes": (1, 2, 5, 10, 20),
-    "neighbours": (25, 35, 45, 50),
-    "liked_bonus": (0.3, 0.7, 5.0),
+    "weighting": get_args(Weighting),
+    "liked_bonus": (0.0, 0.2, 1.0, 2.0),
+    "neighbours": (20, 30, 40, 60, 90),
+    "min_likes": (1, 2, 5, 10),
 }
 """Values tried one at a time around the best combination of `GRID`."""
 

@@ -28,7 +28,7 @@ from recommender.evaluation.splits import test_splits as held_out_folds
 from recommender.evaluation.sweep import AROUND, GRID, START, Trial, best_trial, sweep, with_settings
 from recommender.lists import recommend_list
 from recommender.neighbours.exact import joined, recommend_pairs, recommend_some
-from recommender.parameters import make_parameters
+from recommender.parameters import BEFORE_SCORES, make_parameters, recorded_parameters
 from tests.recommender.worlds import by_pair, random_world
 
 PARAMETERS = make_parameters(settings={"top_movies": 40, "min_likes": 2})
@@ -182,7 +182,7 @@ def test_some_pairs_are_answered_as_in_the_table_and_live(changed: dict[str, obj
     for memory_budget in (1, 10**8):
         found = recommend_some(neighbourhood, positions, PLACES, memory_budget=memory_budget)
         for pair, row in zip(pairs.tolist(), found.tolist(), strict=True):
-            assert [movie for movie in row if movie >= 0] == [movie for movie, _ in expected[pair[0], pair[1]]]
+            assert [movie for movie in row if movie >= 0] == [movie for movie, *_ in expected[pair[0], pair[1]]]
             assert [movie for movie in row if movie >= 0] == recommend_list(neighbourhood, pair).movie_ids.tolist()
 
 
@@ -364,6 +364,12 @@ def test_criterion() -> None:
     assert best_trial(close).settings == {"neighbours": 25}  # then hits, then the fewest neighbours
     baseline = replace(trial(0.9, 0.9, 1), settings=None)
     assert best_trial([baseline, *clear]).settings == {"neighbours": 90}  # baselines are not chosen
+
+
+def test_releases_from_before_the_score_are_read_as_plain_votes() -> None:
+    old = {k: v for k, v in make_parameters().model_dump().items() if k not in BEFORE_SCORES}
+    assert recorded_parameters(old) == make_parameters(settings=BEFORE_SCORES)
+    assert recorded_parameters(make_parameters().model_dump()) == make_parameters()
 
 
 def test_defaults_are_within_what_the_sweep_tries() -> None:
