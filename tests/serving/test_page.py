@@ -100,7 +100,7 @@ def test_two_films_by_typing_then_the_link(address: str, open_page: Callable[...
     choose(page, "#film-a", bare(snapshot, 3))
     choose(page, "#film-b", bare(snapshot, 8))
     one, other = snapshot.films.signup_ids[3], snapshot.films.signup_ids[8]
-    expected = [movie for movie, _ in snapshot.pairs.find(one, other)]
+    expected = [movie for movie, *_ in snapshot.pairs.find(one, other)]
     assert shown(page) == expected
     first = page.locator(".card").first
     expect(first).to_contain_text("votes")
@@ -176,7 +176,7 @@ def test_any_films_compare_with_the_table(address: str, open_page: Callable[...,
     page = open_page(address, f"/?tab=any&ids={ids[0]},{ids[5]}")
     per_pair = snapshot.neighbourhood.parameters.per_pair
     expect(page.locator(".agreement")).to_contain_text(f"{per_pair} of {per_pair} with the precomputed table")
-    assert shown(page, "any")[:per_pair] == [movie for movie, _ in snapshot.pairs.find(ids[0], ids[5])]
+    assert shown(page, "any")[:per_pair] == [movie for movie, *_ in snapshot.pairs.find(ids[0], ids[5])]
     choose(page, "#film-any", bare(snapshot, 20))
     expect(page.locator(".agreement")).to_contain_text("3 pairs of these films")
     expect(page.locator(".chosen li")).to_have_count(3)
@@ -244,7 +244,7 @@ def test_a_failing_request_says_so_and_can_be_repeated(
     assert violations(page) == []
     page.unroute("**/pairs/**")
     page.get_by_role("button", name="Try again").click()
-    assert shown(page) == [movie for movie, _ in snapshot.pairs.find(one, other)]
+    assert shown(page) == [movie for movie, *_ in snapshot.pairs.find(one, other)]
 
 
 def test_slow_answers_show_that_something_is_coming(address: str, open_page: Callable[..., Page]) -> None:
@@ -404,7 +404,7 @@ def test_a_release_switch_while_the_page_is_open(releases: TwoReleases, open_pag
         expect(page.locator("#release")).to_have_text(releases.first)
         one, other = snapshot.films.signup_ids[3], snapshot.films.signup_ids[8]
         expect(page.locator("#pair-results .card")).to_have_count(len(snapshot.pairs.find(one, other)))
-        assert shown(page) == [movie for movie, _ in snapshot.pairs.find(one, other)]
+        assert shown(page) == [movie for movie, *_ in snapshot.pairs.find(one, other)]
 
 
 def test_a_release_switch_leaves_what_is_being_typed(releases: TwoReleases, open_page: Callable[..., Page]) -> None:
@@ -423,7 +423,7 @@ def test_a_release_switch_leaves_what_is_being_typed(releases: TwoReleases, open
         assert page.locator("#film-a").input_value() == "zz"
         if ids[0] in other.films.signup_rank and ids[1] in other.films.signup_rank:
             expect(page.locator("#pair-results .card").first).to_be_visible()
-            assert shown(page) == [movie for movie, _ in other.pairs.find(ids[0], ids[1])]
+            assert shown(page) == [movie for movie, *_ in other.pairs.find(ids[0], ids[1])]
 
 
 def test_looking_for_a_new_release_costs_a_few_bytes(address: str, open_page: Callable[..., Page]) -> None:
