@@ -10,8 +10,11 @@ from pathlib import Path
 from checks.release.suite import ASSET, RELEASE_CHECKS
 from checks.settings import CheckSettings
 from checks.tables.suite import TABLE_CHECKS
+from recommender.evaluation.metrics import ACCURACY, VARIETY
+from warehouse.releases.release_file import MACROS, STORAGE_VERSION, VIEWS
 from warehouse.schemas.models import PUBLISHED_MODELS, WORKING_MODELS
 from warehouse.schemas.table import Table, foreign_keys, sql_types, unique_keys
+from warehouse.sql import description
 
 PAGE = Path(__file__).parent.parent / "docs" / "data-model.md"
 
@@ -25,8 +28,11 @@ Written from `checks/` by `python -m checks.data_model`; do not edit it here.
 
 ## A release: the public contract
 
-Consumers open `published/current.duckdb`, or a release by its own name, read-only. Beside the tables there is the macro
-`recommend_pair(a, b)`: it takes two sign-up films in either order and returns `rank, movie_id, title, score, votes`.
+Consumers open `published/current.duckdb`, or a release by its own name, read-only, with any DuckDB from
+{oldest} on. Every table, column, view and macro has a comment that says what it is: `FROM duckdb_tables()`,
+`duckdb_columns()`, `duckdb_views()`, `duckdb_functions()`.
+
+{objects}
 """
 
 WORKING = """\
@@ -134,9 +140,18 @@ def _thresholds() -> str:
     return "\n".join([*lines, ""])
 
 
+def _objects() -> str:
+    """Views and macros of a release, and the names that its metrics have."""
+    lines = [f"- View `{name}`: {description(name)}" for name in VIEWS]
+    lines += [f"- Macro `{name}`: {description(name)}" for name in MACROS]
+    metrics = ", ".join(f"`{name}`" for name in (*ACCURACY, *VARIETY))
+    return "\n".join([*lines, f"- Metrics in `evaluation`: {metrics}."])
+
+
 def data_model() -> str:
     """The whole page."""
-    parts = [HEAD, *(_table(name, model, True) for name, model in PUBLISHED_MODELS.items())]
+    head = HEAD.format(oldest=STORAGE_VERSION.removeprefix("v").removesuffix(".0"), objects=_objects())
+    parts = [head, *(_table(name, model, True) for name, model in PUBLISHED_MODELS.items())]
     parts += [CHECKS, _checks(), THRESHOLDS, _thresholds()]
     parts += [WORKING, *(_table(name, model, False) for name, model in WORKING_MODELS.items())]
     return "\n".join(parts)

@@ -327,6 +327,10 @@ TABLE_MUTATIONS: dict[str, tuple[str, str]] = {
     ),
     "read a column as constant": ("UPDATE raw.ratings SET rating = 4", "rating_distribution"),
     "turn away everything": ("UPDATE raw.source_files SET rejected = data_rows, accepted = 0", "rejected_share"),
+    "lose ratings that came in": (
+        "DELETE FROM raw.ratings WHERE user_id = (SELECT min(user_id) FROM raw.ratings)",
+        "ratings_add_up",
+    ),
     "lose most vectors": (
         "DELETE FROM raw.genome WHERE movie_id NOT IN "
         "(SELECT movie_id FROM model.film_likes JOIN raw.genome USING (movie_id) ORDER BY likes LIMIT 20)",

@@ -1,7 +1,7 @@
 """The working database: one connection of one writing process, opened under the writer's lock.
 
-Belongs here: opening, configuring, transactions, closing. Does not belong here: what the tables mean (`raw_tables`,
-`model_tables`, `releases`) or reading by consumers, who never open this file.
+Belongs here: opening, configuring, transactions, closing. Does not belong here: what the tables
+mean (`warehouse.tables`) or reading by consumers, who never open this file.
 """
 
 import os
@@ -14,7 +14,7 @@ import duckdb
 
 from warehouse.home import Home
 from warehouse.locks import writer_lock
-from warehouse.schemas.definitions import create_statements
+from warehouse.migrations import bring_up_to_date
 
 WAIT_SECONDS = 900.0
 """How long a writer waits for another one before it gives up and names it: longer than a full retrain takes."""
@@ -60,7 +60,7 @@ class Warehouse:
 
 
 def connect(path: Path, home: Home, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """Open a DuckDB file with the limits of this platform; ``SET TimeZone`` keeps times in UTC."""
+    """Open a DuckDB file with the limits of this platform; times are UTC without a zone."""
     config: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": MEMORY_LIMIT,
         "temp_directory": str(home.scratch),
@@ -94,6 +94,8 @@ def open_warehouse(
     ------
     WriterBusyError
         If another process goes on writing for longer than that.
+    SchemaVersionError
+        If a newer Marquee wrote the database.
     """
     home.create()
     with ExitStack() as stack:
@@ -102,6 +104,5 @@ def open_warehouse(
         home.scratch.mkdir(exist_ok=True)
         con = connect(home.warehouse, home)
         stack.callback(con.close)
-        for statement in create_statements():
-            con.execute(statement)
+        bring_up_to_date(con, home.warehouse)
         yield Warehouse(home, con)

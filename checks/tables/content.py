@@ -15,6 +15,7 @@ from warehouse.database import Warehouse
 from warehouse.queries import one_row, utc_now
 from warehouse.tables.check_results import CheckResult
 from warehouse.tables.held_source import require_source
+from warehouse.tables.ratings import accounted_ratings
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ def rejected_share(context: Context) -> CheckResult:
     shares = {name: rejected / total if total else 0.0 for name, rejected, total in files}
     worst, rejected, total = max(files, key=lambda file: shares[file[0]], default=("", 0, 0))
     reasons = con.execute(
-        "SELECT source, reason, count(*) FROM raw.rejected_rows GROUP BY ALL ORDER BY 3 DESC, 1, 2 LIMIT 10"
+        "SELECT source, reason, count(*) FROM raw.rejected_rows WHERE line IS NOT NULL GROUP BY ALL "
+        "ORDER BY 3 DESC, 1, 2 LIMIT 10"
     ).fetchall()
     common = f"; most often {reasons[0][0]}: {reasons[0][1]}" if reasons else ""
     found = f"{rejected:,} of {total:,} rows of {worst} were turned away" if rejected else "no row was turned away"
@@ -51,6 +53,20 @@ def rejected_share(context: Context) -> CheckResult:
             "shares": {name: round(share, 6) for name, share in shares.items()},
             "reasons": [f"{source}: {reason} ({count:,})" for source, reason, count in reasons],
         },
+    )
+
+
+def ratings_add_up(context: Context) -> CheckResult:
+    """Every rating that came in is in use, replaced by another one, or rejected: none is lost, over all files."""
+    con = context.warehouse.con
+    accounted, held = accounted_ratings(con), one_row(con, "SELECT count(*) FROM raw.ratings")[0]
+    return judge(
+        "ratings_add_up",
+        "raw/ratings",
+        abs(accounted - held),
+        f"{accounted:,} ratings of the files are in use, raw.ratings holds {held:,}",
+        error=0,
+        details={"accounted": accounted, "held": held},
     )
 
 

@@ -76,7 +76,14 @@ ASSET_OF = {
 }
 """Assets of tables that are no assets themselves; the books about releases and requests are no input of a release."""
 
-BOOKS = ("ops.releases", "ops.release_events", "ops.check_results", "ops.request_files", "ops.served_requests")
+BOOKS = (
+    "ops.schema_versions",
+    "ops.releases",
+    "ops.release_events",
+    "ops.check_results",
+    "ops.request_files",
+    "ops.served_requests",
+)
 
 
 def _reads(table: str) -> str:
@@ -142,6 +149,7 @@ TABLE_CHECKS: tuple[TableCheck, ...] = (
         if foreign_keys(model) and table not in BOOKS
     ),
     _about(data.rejected_share, "raw.rejected_rows", FILES),
+    _about(data.ratings_add_up, "raw.ratings", "raw.ratings", FILES),
     _about(data.films_without_all_tags, "raw.genome", "raw.genome", FILES),
     _about(data.likes_with_vector, "model.film_likes", "model.film_likes", "raw.genome"),
     _about(data.user_vector_norms, "model.user_vectors", "model.user_vectors"),

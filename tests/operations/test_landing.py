@@ -91,7 +91,9 @@ def test_a_half_written_file_that_is_read_all_the_same_counts_once_when_it_is_co
     (request,) = tick(tick(None).cursor).run_requests or []
     assert launch(small_home, request)
     assert working_table(small_home, IN) == sorted([(a, 5.0), (b, 4.5)])
-    assert working_table(small_home, "SELECT count(*) FROM raw.rejected_rows") == [(0,)]
+    # The row that was there before the rest is in both files: it is in use once and accounted for twice.
+    twice = [("duplicate of a row of another file",)] if cut == "between lines" else []
+    assert working_table(small_home, "SELECT reason FROM raw.rejected_rows") == twice
     assert [item.name for item in (small_home / "landing" / "ingested").iterdir()] == ["slow.csv"]
 
 

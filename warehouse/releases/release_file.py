@@ -16,10 +16,16 @@ from warehouse.database import Warehouse, connect
 from warehouse.faults import step
 from warehouse.files import TEMPORARY, appear
 from warehouse.queries import count_rows, insert_row, sql_text
-from warehouse.schemas.definitions import columns_of, create_table
-from warehouse.sql import sql
+from warehouse.schemas.definitions import columns_of, comment_statements, create_table, published_tables
+from warehouse.sql import description, sql
 from warehouse.tables.check_results import CheckResult
 from warehouse.tables.evaluation import evaluation_to_publish
+
+STORAGE_VERSION = "v1.2.0"
+"""The file format: DuckDB from this version on can read a release. The newest format would save no space."""
+
+MACROS = ("recommend_pair", "pairs_of")
+VIEWS = ("pairs_with_titles",)
 
 Audit = Callable[[duckdb.DuckDBPyConnection], list[CheckResult]]
 """Checks a staged release through a read-only connection to its file."""
@@ -56,8 +62,7 @@ def write_release_file(warehouse: Warehouse, lineage: Mapping[str, Any], audit: 
     row_counts = _copy_tables(warehouse, temporary, lineage)
     step("release_copied")
     with connect(temporary, warehouse.home) as con:
-        # A macro finds its tables in the database it is made in, so it cannot be made in an attached one.
-        con.execute(sql("recommend_pair"))
+        _describe(con)
     with connect(temporary, warehouse.home, read_only=True) as con:
         results = audit(con)
     step("release_audited")
@@ -71,10 +76,24 @@ def write_release_file(warehouse: Warehouse, lineage: Mapping[str, Any], audit: 
     return WrittenRelease(row_counts, results)
 
 
+def _describe(con: duckdb.DuckDBPyConnection) -> None:
+    """Add views and macros, and comments that tell what everything in the file is.
+
+    Both find their tables in the database they are made in, so they cannot be made in an attached one.
+    """
+    for kind, names in {"VIEW": VIEWS, "MACRO TABLE": MACROS}.items():
+        for name in names:
+            con.execute(sql(name))
+            con.execute(f"COMMENT ON {kind} {name} IS {sql_text(description(name))}")
+    for table in published_tables():
+        for statement in comment_statements(table):
+            con.execute(statement)
+
+
 def _copy_tables(warehouse: Warehouse, path: Path, lineage: Mapping[str, Any]) -> dict[str, int]:
     """Copy what consumers see from the working database into a new file; return rows by table."""
     con = warehouse.con
-    con.execute(f"ATTACH {sql_text(path)} AS staged")
+    con.execute(f"ATTACH {sql_text(path)} AS staged (STORAGE_VERSION {sql_text(STORAGE_VERSION)})")
     try:
         with warehouse.transaction():
             row_counts = _fill(con, lineage)
@@ -98,6 +117,12 @@ def _fill(con: duckdb.DuckDBPyConnection, lineage: Mapping[str, Any]) -> dict[st
         "signup_movies": "FROM recs.signup_movies",
         "pair_recommendations": "FROM recs.pair_recommendations ORDER BY movie_a, movie_b, rank",
         "evaluation": evaluation_to_publish(con, lineage["parameters"]),
+        "source_files": (
+            "SELECT name, sha256, bytes, data_rows AS rows, rejected + superseded AS rejected FROM "
+            "(SELECT *, NULL AS ingested_at FROM raw.source_files UNION ALL BY NAME FROM raw.rating_files) "
+            "ORDER BY ingested_at NULLS FIRST, name, sha256"
+        ),
+        "rejected_rows": "SELECT source AS file, line, raw, reason FROM raw.rejected_rows ORDER BY file, line, raw",
     }
     for table, query in copies.items():
         con.execute(f"CREATE TABLE staged.{table} AS {query}")

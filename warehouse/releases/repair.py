@@ -8,6 +8,7 @@ import json
 
 from warehouse.database import Warehouse
 from warehouse.files import remove_leftovers
+from warehouse.queries import count_rows
 from warehouse.releases.registry import (
     REGISTRY_MIRROR,
     STAGING_NOTE,
@@ -17,6 +18,7 @@ from warehouse.releases.registry import (
     mirror_registry,
 )
 from warehouse.releases.retirement import delete_release
+from warehouse.tables.ratings import accounted_ratings, record_superseded
 
 
 def repair(warehouse: Warehouse) -> list[str]:
@@ -30,6 +32,10 @@ def repair(warehouse: Warehouse) -> list[str]:
         f"deleted the unfinished {name}" for name in remove_leftovers(home.published) + remove_leftovers(home.models)
     ]
     done += _drop_unregistered(warehouse) + _finish_retirements(warehouse)
+    if accounted_ratings(con) != count_rows(con, "raw.ratings"):
+        with warehouse.transaction():
+            record_superseded(con, home)
+        done.append("counted the ratings that another file replaces")
     live = live_release(home)
     if live is not None:
         row = con.execute(

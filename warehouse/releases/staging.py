@@ -25,6 +25,7 @@ from warehouse.tables.check_results import CheckResult, recorded_results
 from warehouse.tables.genome import genome_source_of
 from warehouse.tables.held_source import require_source
 from warehouse.tables.model_inputs import StaleTableError, inputs_version, read_neighbourhood, require
+from warehouse.tables.ratings import input_files
 from warehouse.tables.recommendations import SHARDS, changed_parameters, pairs_version, signup_version, stale_shards
 from warehouse.tables.versions import code_version, digest, table_version, version_name
 
@@ -81,8 +82,10 @@ def describe_next(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -
         "parameters": parameters.model_dump(),
         "code_version": code_version(),
     }
+    # The files too: one without a usable row changes no rating, but its rejected rows are to be found in a release.
+    files = [(file["sha256"], file["rejected"], file["superseded"]) for file in input_files(con)]
     content = digest(
-        "release", {**lineage, "model_version": model["content_hash"]}, pairs, inputs_version(con, parameters)
+        "release", {**lineage, "model_version": model["content_hash"]}, pairs, inputs_version(con, parameters), files
     )
     return {**lineage, "content_hash": content}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 
-from warehouse.queries import count_rows
+from warehouse.queries import count_rows, sql_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -23,6 +23,13 @@ def model_of(table: str) -> "type[Table]":
     from warehouse.schemas.models import PUBLISHED_MODELS, WORKING_MODELS
 
     return (WORKING_MODELS if "." in table else PUBLISHED_MODELS)[table]
+
+
+def published_tables() -> list[str]:
+    """Names of a release's tables."""
+    from warehouse.schemas.models import PUBLISHED_MODELS
+
+    return list(PUBLISHED_MODELS)
 
 
 def columns_of(table: str) -> list[str]:
@@ -63,7 +70,7 @@ def _columns(table: str, n_tags: int) -> str:
 
 
 def create_statements() -> list[str]:
-    """SQL that creates every missing schema, table and later added column of the working database.
+    """SQL that creates every missing schema and table of the working database.
 
     Tables with vectors are as wide as the source has tags; whoever fills them creates them.
     """
@@ -74,8 +81,17 @@ def create_statements() -> list[str]:
     return [
         *(f"CREATE SCHEMA IF NOT EXISTS {schema}" for schema in SCHEMAS),
         *(f"CREATE TABLE IF NOT EXISTS {table} ({_columns(table, 0)})" for table in fixed),
-        # Homes made before the column was added go on working.
-        "ALTER TABLE ops.check_results ADD COLUMN IF NOT EXISTS details JSON DEFAULT '{}'",
+    ]
+
+
+def comment_statements(table: str) -> list[str]:
+    """SQL that describes a table and its columns inside the database."""
+    model = model_of(table)
+    text = " ".join((model.__doc__ or "").split())
+    columns = model.to_schema().columns
+    return [
+        f"COMMENT ON TABLE {table} IS {sql_text(text)}",
+        *(f"COMMENT ON COLUMN {table}.{name} IS {sql_text(column.description)}" for name, column in columns.items()),
     ]
 
 

@@ -9,11 +9,12 @@ from warehouse.schemas.ops import (
     ReleaseEvents,
     Releases,
     RequestFiles,
+    SchemaVersions,
     ServedRequests,
     Source,
     TableVersions,
 )
-from warehouse.schemas.published import Checks, PublishedMovies, Release
+from warehouse.schemas.published import Checks, PublishedMovies, PublishedRejectedRows, PublishedSourceFiles, Release
 from warehouse.schemas.raw import (
     Genome,
     GenomeScores,
@@ -54,6 +55,7 @@ WORKING_MODELS: dict[str, type[Table]] = {
     "model.evaluation": Evaluation,
     "recs.signup_movies": SignupMovies,
     "recs.pair_recommendations": PairRecommendations,
+    "ops.schema_versions": SchemaVersions,
     "ops.source": Source,
     "ops.table_versions": TableVersions,
     "ops.releases": Releases,
@@ -74,5 +76,7 @@ PUBLISHED_MODELS: dict[str, type[Table]] = {
     "pair_recommendations": PairRecommendations,
     "evaluation": Evaluation,
     "checks": Checks,
+    "source_files": PublishedSourceFiles,
+    "rejected_rows": PublishedRejectedRows,
 }
 """Models of a release's tables: the public contract."""

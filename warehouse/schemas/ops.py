@@ -12,6 +12,7 @@ from warehouse.schemas.table import (
     VERSION,
     Table,
     count_field,
+    id_field,
     json_field,
     matching_field,
     text_field,
@@ -26,7 +27,14 @@ class Source(Table):
     origin: pl.String = text_field("What the user named: a folder, a file, an address.")
     genome_source: pl.String = pa.Field(isin=["scores", "tags"], description="Where the film vectors come from.")
     loaded_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
-    manifest: pl.String = json_field("The import's manifest: files, counts, what was turned away.")
+    manifest: pl.String = json_field("The import's manifest: files, counts, what was rejected.")
+
+
+class SchemaVersions(Table):
+    """One row per version of the working database's tables that this home has had; the highest is in force."""
+
+    version: pl.Int32 = id_field("Version of the tables.", unique=True)
+    applied_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
 
 
 class TableVersions(Table):
@@ -48,7 +56,7 @@ class Releases(Table):
     created_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
     source: pl.String = text_field("What the user named as the source.")
     source_fingerprint: pl.String = matching_field(FINGERPRINT, "The source's import.")
-    ratings_fingerprint: pl.String = matching_field(FINGERPRINT, "The ratings, those taken in since included.")
+    ratings_fingerprint: pl.String = matching_field(FINGERPRINT, "The ratings, those ingested since included.")
     genome_source: pl.String = pa.Field(isin=["scores", "tags"], description="Where the film vectors come from.")
     parameters: pl.String = json_field("The model's parameters.")
     code_version: pl.String = text_field("Hash of the code that made it.")

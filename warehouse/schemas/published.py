@@ -1,6 +1,6 @@
 """Models of the tables that only a release has; the others are those of the working database."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pandera.polars as pa
 import polars as pl
@@ -10,10 +10,14 @@ from warehouse.schemas.table import (
     FINGERPRINT,
     FINITE,
     INT32_MAX,
+    MOST_ROWS,
+    SHA256,
     VERSION,
     Table,
+    count_field,
     json_field,
     matching_field,
+    rows_hold,
     text_field,
 )
 
@@ -26,7 +30,7 @@ class Release(Table):
     created_at: pl.Datetime("us") = pa.Field(description="When it was staged, UTC.")  # type: ignore[valid-type]
     source: pl.String = text_field("Where the ratings came from, as the user named it.")
     source_fingerprint: pl.String = matching_field(FINGERPRINT, "The import of the source.")
-    ratings_fingerprint: pl.String = matching_field(FINGERPRINT, "The ratings, those taken in since included.")
+    ratings_fingerprint: pl.String = matching_field(FINGERPRINT, "The ratings, those ingested since included.")
     genome_source: pl.String = pa.Field(
         isin=["scores", "tags"], description="Film vectors from genome-scores.csv, or derived from tags and genres."
     )
@@ -57,3 +61,36 @@ class Checks(Table):
         """One result per check."""
 
         unique: ClassVar = ["check_name", "asset"]
+
+
+class PublishedSourceFiles(Table):
+    """One row per file that the release was made from: those of the source, and the files of ratings ingested since."""
+
+    name: pl.String = text_field("File name.")
+    sha256: pl.String = matching_field(SHA256, "Hash of the content.")
+    bytes: pl.Int64 = count_field("Size.")
+    rows: pl.Int64 = count_field("Rows after the header.")
+    rejected: pl.Int64 = count_field("Rows not in use, replaced ratings included; they are in rejected_rows.")
+
+    class Config:
+        """Columns that belong together."""
+
+        metadata: ClassVar = {"rows": {"no more rejected rows than rows": "rejected <= rows"}}
+
+    @pa.dataframe_check(name="rows")
+    def _rows(cls, data: Any) -> pl.LazyFrame:
+        return rows_hold(cls, data)  # type: ignore[arg-type]
+
+
+class PublishedRejectedRows(Table):
+    """One row per input row that is not in use: it cannot be used, or another row replaces it."""
+
+    file: pl.String = text_field("File it came in.")
+    line: pl.Int64 = pa.Field(
+        ge=1,
+        le=MOST_ROWS,
+        nullable=True,
+        description="Line in that file, from 1; the header is line 1. NULL if a rating in another file replaces it.",
+    )
+    raw: pl.String = pa.Field(description="The row as it came; of a replaced rating its values.")
+    reason: pl.String = text_field("Why it is not in use.")

@@ -29,13 +29,14 @@ class SourceFiles(Table):
     bytes: pl.Int64 = count_field("Size.")
     sha256: pl.String = matching_field(SHA256, "Hash of the content.")
     data_rows: pl.Int64 = count_field("Rows after the header.")
-    accepted: pl.Int64 = count_field("Rows taken in.")
-    rejected: pl.Int64 = count_field("Rows turned away; they are in raw.rejected_rows.")
+    accepted: pl.Int64 = count_field("Rows in use.")
+    rejected: pl.Int64 = count_field("Rows that cannot be used; they are in raw.rejected_rows.")
+    superseded: pl.Int64 = count_field("Ratings replaced by another file's; in raw.rejected_rows without line.")
 
     class Config:
         """Every row is accounted for."""
 
-        metadata: ClassVar = {"rows": {"every row was taken in or turned away": "accepted + rejected = data_rows"}}
+        metadata: ClassVar = {"rows": {"every row is accounted for": "accepted + superseded + rejected = data_rows"}}
 
     @pa.dataframe_check(name="rows")
     def _rows(cls, data: Any) -> pl.LazyFrame:
@@ -43,21 +44,22 @@ class SourceFiles(Table):
 
 
 class RatingFiles(Table):
-    """One row per file of new ratings taken in since the source was loaded; each content once."""
+    """One row per file of new ratings ingested since the source was loaded; each content once."""
 
     fingerprint: pl.String = matching_field(FINGERPRINT, "Folder of the import.", unique=True)
     name: pl.String = text_field("File name.")
     sha256: pl.String = matching_field(SHA256, "Hash of the content.")
     bytes: pl.Int64 = count_field("Size.")
     data_rows: pl.Int64 = count_field("Rows after the header.")
-    accepted: pl.Int64 = count_field("Rows taken in.")
-    rejected: pl.Int64 = count_field("Rows turned away; they are in raw.rejected_rows.")
+    accepted: pl.Int64 = count_field("Rows in use.")
+    rejected: pl.Int64 = count_field("Rows that cannot be used; they are in raw.rejected_rows.")
     ingested_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
+    superseded: pl.Int64 = count_field("Ratings replaced by another file's; in raw.rejected_rows without line.")
 
     class Config:
         """Every row is accounted for."""
 
-        metadata: ClassVar = {"rows": {"every row was taken in or turned away": "accepted + rejected = data_rows"}}
+        metadata: ClassVar = {"rows": {"every row is accounted for": "accepted + superseded + rejected = data_rows"}}
 
     @pa.dataframe_check(name="rows")
     def _rows(cls, data: Any) -> pl.LazyFrame:
@@ -65,12 +67,17 @@ class RatingFiles(Table):
 
 
 class RejectedRows(Table):
-    """One row per input row that was turned away: nothing that came in is lost."""
+    """One row per input row that is not in use: it cannot be used, or another row replaces it. Nothing is lost."""
 
     source: pl.String = text_field("File it came in.")
-    line: pl.Int64 = pa.Field(ge=1, le=MOST_ROWS, description="Line in that file, from 1; the header is line 1.")
-    raw: pl.String = pa.Field(description="The row as it came.")
-    reason: pl.String = text_field("What is wrong with it.")
+    line: pl.Int64 = pa.Field(
+        ge=1,
+        le=MOST_ROWS,
+        nullable=True,
+        description="Line in that file, from 1; the header is line 1. NULL if a rating in another file replaces it.",
+    )
+    raw: pl.String = pa.Field(description="The row as it came; of a replaced rating its values.")
+    reason: pl.String = text_field("Why it is not in use.")
 
 
 class Movies(Table):

@@ -13,14 +13,18 @@ from typing import Any
 import duckdb
 
 from warehouse.home import Home
-from warehouse.ingest.import_manifest import SourceManifest
-from warehouse.queries import count_rows, one_row, records, utc_now
+from warehouse.ingest.import_manifest import ImportedFile, SourceManifest
+from warehouse.queries import count_rows, insert_row, one_row, records, utc_now
 from warehouse.sql import sql
 from warehouse.tables.held_source import require_source
 from warehouse.tables.versions import digest, set_table_version
 
 FIRST_MONTH = date(1995, 1, 1)
 LAST_MONTH = date(9999, 1, 1)
+BASE_FILE = "ratings.csv"
+"""The source's file of ratings."""
+
+INGEST_ORDER = "ORDER BY ingested_at, fingerprint"
 
 
 def append_rejected(con: duckdb.DuckDBPyConnection, folder: Path) -> None:
@@ -56,6 +60,76 @@ def fingerprint_of_months(months: Iterable[tuple[date, str]]) -> str:
     return digest("ratings", [(str(month), mark) for month, mark in months])[:16]
 
 
+def fate_of(file: ImportedFile) -> dict[str, Any]:
+    """What is recorded of an input file when it comes in; no rating of it is replaced yet."""
+    names = ("name", "sha256", "bytes", "data_rows", "accepted", "rejected")
+    return {**{name: getattr(file, name) for name in names}, "superseded": 0}
+
+
+def _rating_tables(con: duckdb.DuckDBPyConnection, home: Home) -> tuple[str, list[str]]:
+    """Parquet files of the source's ratings, and of the files of new ratings in the order of their ingest."""
+    marks = [row[0] for row in con.execute(f"SELECT fingerprint FROM raw.rating_files {INGEST_ORDER}").fetchall()]
+    base, *files = (
+        str(home.source_folder(mark) / "ratings.parquet") for mark in (require_source(con)["fingerprint"], *marks)
+    )
+    return base, files
+
+
+def record_superseded(con: duckdb.DuckDBPyConnection, home: Home) -> None:
+    """Record the ratings that another file's rating replaces, and count them with their files.
+
+    They are rejected rows without a line number. For every file, accepted + superseded + rejected are the rows that
+    came in; over all files, the accepted ratings are those in raw.ratings.
+
+    Parameters
+    ----------
+    con : duckdb.DuckDBPyConnection
+        Inside a transaction.
+    home : Home
+    """
+    base, files = _rating_tables(con, home)
+    con.execute("DELETE FROM raw.rejected_rows WHERE line IS NULL")
+    if not files:
+        return
+    query = sql("superseded_ratings")
+    con.execute(f"CREATE OR REPLACE TEMP TABLE replaced AS {query}", {"base": base, "files": files})
+    con.execute(
+        f"""
+        WITH names AS (
+            SELECT row_number() OVER ({INGEST_ORDER}) AS place, name FROM raw.rating_files UNION ALL SELECT 0, $base
+        )
+        INSERT INTO raw.rejected_rows SELECT name, NULL, raw, reason FROM replaced JOIN names USING (place)
+        ORDER BY place, raw
+        """,
+        {"base": BASE_FILE},
+    )
+    con.execute(
+        f"""
+        UPDATE raw.rating_files SET superseded = n FROM (
+            SELECT fingerprint AS mark, coalesce(n, 0) AS n
+            FROM (SELECT fingerprint, row_number() OVER ({INGEST_ORDER}) AS place FROM raw.rating_files)
+            LEFT JOIN (SELECT place, count(*) AS n FROM replaced GROUP BY 1) USING (place)
+        ) WHERE fingerprint = mark
+        """
+    )
+    con.execute(
+        "UPDATE raw.source_files SET superseded = (SELECT count(*) FROM replaced WHERE place = 0) WHERE name = ?",
+        [BASE_FILE],
+    )
+    for table in ("raw.rating_files", "raw.source_files"):
+        con.execute(f"UPDATE {table} SET accepted = data_rows - rejected - superseded")
+    con.execute("DROP TABLE replaced")
+
+
+def accounted_ratings(con: duckdb.DuckDBPyConnection) -> int:
+    """Accepted ratings over all files; as many as raw.ratings has rows if every rating is accounted for."""
+    query = (
+        "SELECT coalesce(sum(accepted), 0) FROM (SELECT accepted FROM raw.rating_files "
+        "UNION ALL SELECT accepted FROM raw.source_files WHERE name = ?)"
+    )
+    return int(one_row(con, query, [BASE_FILE])[0])
+
+
 def load_months(con: duckdb.DuckDBPyConnection, home: Home, first: date, after: date) -> int:
     """Make the ratings of a range of months anew from everything that came in; other months are not touched.
 
@@ -72,12 +146,7 @@ def load_months(con: duckdb.DuckDBPyConnection, home: Home, first: date, after: 
     int
         Ratings in the range now.
     """
-    source = require_source(con)
-    base = str(home.source_folder(source["fingerprint"]) / "ratings.parquet")
-    files = [
-        str(home.source_folder(row[0]) / "ratings.parquet")
-        for row in con.execute("SELECT fingerprint FROM raw.rating_files ORDER BY fingerprint").fetchall()
-    ]
+    base, files = _rating_tables(con, home)
     span = {"first": first, "after": after}
     con.execute("DELETE FROM raw.ratings WHERE rated_at >= $first AND rated_at < $after", span)
     if files:
@@ -99,9 +168,9 @@ def input_files(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        ``name``, ``bytes``, ``sha256``, ``data_rows``, ``accepted``, ``rejected``.
+        ``name``, ``bytes``, ``sha256``, ``data_rows``, ``accepted``, ``superseded``, ``rejected``.
     """
-    chosen = "name, bytes, sha256, data_rows, accepted, rejected"
+    chosen = "name, bytes, sha256, data_rows, accepted, superseded, rejected"
     source = records(con.execute(f"SELECT {chosen} FROM raw.source_files ORDER BY name"))
     return source + records(con.execute(f"SELECT {chosen} FROM raw.rating_files ORDER BY ingested_at, name"))
 
@@ -143,24 +212,17 @@ def add_rating_file(con: duckdb.DuckDBPyConnection, home: Home, manifest: Source
         {"file": file},
     ).fetchall()
     (item,) = manifest.files
-    con.execute(
-        "INSERT INTO raw.rating_files VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            manifest.fingerprint,
-            item.name,
-            item.sha256,
-            item.bytes,
-            item.data_rows,
-            item.accepted,
-            item.rejected,
-            utc_now(),
-        ],
+    insert_row(
+        con,
+        "raw.rating_files",
+        {"fingerprint": manifest.fingerprint, **fate_of(item), "ingested_at": utc_now()},
     )
     append_rejected(con, folder)
     changed = [row[0] for row in months]
     before = _fingerprints(con)
     for first, after in _spans(changed):
         load_months(con, home, first, after)
+    record_superseded(con, home)
     set_list_versions(con)
     now = _fingerprints(con)
     return [month for month in changed if before.get(month) != now.get(month)]

@@ -12,10 +12,17 @@ import duckdb
 from recommender.errors import MarqueeError
 from warehouse.home import Home
 from warehouse.ingest.import_manifest import SourceManifest
-from warehouse.queries import one_row, utc_now
+from warehouse.queries import insert_row, one_row, utc_now
 from warehouse.tables.genome import load_genome
 from warehouse.tables.held_source import current_source
-from warehouse.tables.ratings import FIRST_MONTH, LAST_MONTH, append_rejected, fingerprint_months, set_list_versions
+from warehouse.tables.ratings import (
+    FIRST_MONTH,
+    LAST_MONTH,
+    append_rejected,
+    fate_of,
+    fingerprint_months,
+    set_list_versions,
+)
 from warehouse.tables.versions import digest, set_table_version
 
 
@@ -60,10 +67,7 @@ def load_source(con: duckdb.DuckDBPyConnection, home: Home, manifest: SourceMani
         [manifest.fingerprint, manifest.origin, utc_now(), json.dumps(manifest.to_json())],
     )
     for file in manifest.files:
-        con.execute(
-            "INSERT INTO raw.source_files VALUES (?, ?, ?, ?, ?, ?)",
-            [file.name, file.bytes, file.sha256, file.data_rows, file.accepted, file.rejected],
-        )
+        insert_row(con, "raw.source_files", fate_of(file))
     append_rejected(con, folder)
     con.execute(
         "INSERT INTO raw.movies SELECT movie_id, title, year, genres FROM read_parquet($file) ORDER BY movie_id",
