@@ -77,7 +77,12 @@ def _read(con: duckdb.DuckDBPyConnection, order: str) -> PairTable | None:
 
     The ids of a pair are read from its first row only: they are most of the bytes and say the same in all its rows.
     """
-    rows = con.execute(f"SELECT rank, movie_id, score, votes FROM pair_recommendations{order}").fetchnumpy()
+    # Releases from before the score of films have none: they were ordered by votes.
+    (scored,) = con.execute(
+        "SELECT count(*) FROM duckdb_columns() WHERE table_name = 'pair_recommendations' AND column_name = 'score'"
+    ).fetchone() or (0,)
+    score = "score" if scored else "votes::DOUBLE AS score"
+    rows = con.execute(f"SELECT rank, movie_id, {score}, votes FROM pair_recommendations{order}").fetchnumpy()
     pairs = con.execute(f"SELECT movie_a, movie_b FROM pair_recommendations WHERE rank = 1{order}").fetchnumpy()
     keys = (pairs["movie_a"].astype(np.int64) << 32) + pairs["movie_b"]
     ranks, votes = rows["rank"], rows["votes"]

@@ -17,7 +17,7 @@ from recommender.data.companions import Companions
 from recommender.data.likes import Likes
 from recommender.data.model_data import Neighbourhood
 from recommender.errors import MarqueeError
-from recommender.parameters import ModelParameters
+from recommender.parameters import recorded_parameters
 from warehouse.faults import step
 from warehouse.files import TEMPORARY, appear, file_sha256, write_json
 
@@ -106,6 +106,13 @@ def open_pack(folder: Path) -> Neighbourhood:
         Catalogue(arrays["movie_ids"], arrays["movie_likes"], arrays["vectors"], arrays["vector_rows"]),
         arrays["user_norms"],
         arrays["user_eligible"],
-        ModelParameters(**manifest["parameters"]),
-        Companions(arrays["companion_films"], arrays["companion_shares"]),
+        recorded_parameters(manifest["parameters"]),
+        _companions(arrays),
     )
+
+
+def _companions(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Companions:
+    """What is kept of P; nothing in a pack from before the score of films, which counted plain votes."""
+    if "companion_films" in arrays:
+        return Companions(arrays["companion_films"], arrays["companion_shares"])
+    return Companions(np.zeros(0, dtype=np.int32), np.zeros((0, len(arrays["movie_ids"])), dtype=np.int32))
