@@ -14,7 +14,7 @@ import typer
 from orchestration.cli import inspect, releases, run, serve
 from orchestration.cli.common import one_line_errors
 from warehouse.home import Home
-from warehouse.logs import as_json
+from warehouse.logs import LogFormError, as_json
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -33,7 +33,10 @@ def _main(
         Path | None, typer.Option(help="Folder of the installation; default: MARQUEE_HOME, else ./var.")
     ] = None,
 ) -> None:
-    as_json()  # refuses a value of MARQUEE_LOG that cannot be, before anything is done
+    try:
+        as_json()
+    except LogFormError as error:  # told by typer: our own lines need to know their form
+        raise typer.BadParameter(str(error)) from None
     context.obj = Home.find(home)
 
 
