@@ -106,7 +106,10 @@ def test_nobody_to_index(tmp_path: Path) -> None:
     neighbourhood = random_world(25, min_likes=500).neighbourhood()
     assert build_index(tmp_path / "users.ann", neighbourhood)["items"] == 0
     bound = bind(open_index(tmp_path / "users.ann"), neighbourhood)
-    assert len(recommend_list(neighbourhood, neighbourhood.signup_movies()[:2], index=bound).movie_ids) == 0
+    films = neighbourhood.signup_movies()[:2]
+    found, exact = recommend_list(neighbourhood, films, index=bound), recommend_list(neighbourhood, films)
+    assert found.movie_ids.tolist() == exact.movie_ids.tolist()  # nobody votes: what fans of the two films like decides
+    assert not found.votes.any()
 
 
 def test_files_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
