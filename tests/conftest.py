@@ -5,10 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.command import marquee, marquee_json
 from tests.dagster_dev import Webserver, dagster_dev
 from tests.homes import copy_home, made_once
+
+settings.register_profile("suite", deadline=None)  # the first call may compile, and machines are busy
+settings.load_profile("suite")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -148,7 +148,7 @@ def test_no_films_at_all() -> None:
     assert len(joined(recommend_pairs(World({}, {}).neighbourhood())).pair_a) == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_any_small_world(data: st.DataObject) -> None:
     films = data.draw(st.integers(2, 9))

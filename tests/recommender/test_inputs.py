@@ -5,9 +5,9 @@ from typing import Literal
 import numpy as np
 import pytest
 
-from recommender.data.catalogue import make_catalogue, signup_positions, weighted_vectors
+from recommender.data.catalogue import make_catalogue, positions_of, signup_positions, weighted_vectors
 from recommender.data.encoder import encode_profile, iter_user_vectors, user_norms, user_vectors
-from recommender.data.likes import likes_from_pairs
+from recommender.data.likes import Likes, likes_from_pairs, some_users
 from recommender.warm_up import warm_up, warm_up_serving
 from tests.brute_force import weighted
 from tests.recommender.worlds import random_world
@@ -59,6 +59,31 @@ def test_likes_become_sorted_positions(spread: int) -> None:
     assert likes.user_ids.tolist() == [4, 7]
     assert likes.indptr.tolist() == [0, 2, 3]
     assert likes.films.tolist() == [0, 2, 1]
+
+
+@pytest.mark.parametrize("spread", [1, 10**6])
+def test_any_likes_are_found_again_by_id(spread: int) -> None:
+    rng = np.random.default_rng(spread)
+    movies = rng.permutation(900)[:300].astype(np.int32) * spread
+    catalogue = make_catalogue(movies, rng.integers(0, 9, 300), movies[:200], rng.random((200, 3)))
+    liked = {int(user): set(rng.choice(movies, rng.integers(1, 40)).tolist()) for user in rng.permutation(500)[:90]}
+    rows = np.array([(user, movie) for user in sorted(liked) for movie in liked[user]])
+    likes = likes_from_pairs(rows[:, 0], rows[:, 1], catalogue, threads=3)
+    assert likes.user_ids.tolist() == sorted(liked)
+
+    def films_of(user: int, of: Likes) -> list[int]:
+        return of.films[of.indptr[user] : of.indptr[user + 1]].tolist()
+
+    for user, films in enumerate(map(liked.__getitem__, sorted(liked))):
+        assert films_of(user, likes) == sorted(catalogue.movie_ids.tolist().index(film) for film in films)
+    few = np.array([0, 7, 89])
+    some = some_users(likes, few)
+    assert some.user_ids.tolist() == likes.user_ids[few].tolist()
+    assert [films_of(n, some) for n in range(3)] == [films_of(user, likes) for user in few]
+    np.testing.assert_array_equal(positions_of(catalogue.movie_ids, catalogue.movie_ids), np.arange(300))
+    for movie, row in zip(movies[:200], catalogue.vectors, strict=True):
+        (at,) = positions_of(catalogue.movie_ids, movie)
+        np.testing.assert_array_equal(catalogue.vectors[catalogue.vector_rows[at]], row)
 
 
 @pytest.mark.parametrize(

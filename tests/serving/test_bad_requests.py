@@ -163,7 +163,7 @@ def test_tokens_come_back_and_addresses_do_not_share_them() -> None:
     assert not is_loopback("192.0.2.1")
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(st.text(max_size=30), max_size=4))
 def test_ids_are_read_or_refused_but_nothing_else(values: list[str]) -> None:
     try:
@@ -176,7 +176,7 @@ def test_ids_are_read_or_refused_but_nothing_else(values: list[str]) -> None:
         assert len(set(found)) == len(found)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.text(min_size=1, max_size=100))
 def test_any_text_can_be_searched_for(client: TestClient, text: str) -> None:
     response = client.get("/movies", params={"q": text})

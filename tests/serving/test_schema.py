@@ -38,7 +38,6 @@ def test_the_service_keeps_to_its_document(schema: schemathesis.BaseSchema, path
 
     @settings(
         max_examples=CASES,
-        deadline=None,
         database=None,
         suppress_health_check=list(HealthCheck),
         phases=[Phase.explicit, Phase.generate, Phase.shrink],

@@ -193,7 +193,7 @@ def test_shuffled_lines_give_the_same_tables(tmp_path: Path):
 
 
 @given(order=st.permutations(range(6)))
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_which_rating_is_kept_does_not_depend_on_the_order(tmp_path_factory: pytest.TempPathFactory, order: list[int]):
     lines = [
         f"1,1,2.0,{TIME}",
@@ -311,7 +311,7 @@ def test_latin_1_titles_are_read_and_noted(tmp_path: Path):
 
 
 @given(order=st.permutations(["1,B film (2000),Drama", "1,A film (2000),Drama", "1,A film (2000),Drama"]))
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_duplicate_films(tmp_path_factory: pytest.TempPathFactory, order: list[str]):
     movies = "movieId,title,genres\n" + "\n".join(order) + "\n2,b,c\n3,d,e\n"
     manifest = take(tmp_path_factory.mktemp("films"), movies=movies)
@@ -385,7 +385,7 @@ any_line = st.one_of(good_line, bad_line.map(lambda line: line.replace(b"\n", b"
 
 
 @given(lines=st.lists(any_line, max_size=12), last=st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_nothing_is_lost(tmp_path_factory: pytest.TempPathFactory, lines: list[bytes], last: bool):
     folder = tmp_path_factory.mktemp("lines")
     content = b"userId,movieId,rating,timestamp\n" + b"\n".join(lines) + (b"\n" if last and lines else b"")
@@ -445,7 +445,7 @@ number = st.one_of(
 
 
 @given(lines=st.lists(st.lists(number, min_size=3, max_size=5).map(",".join), min_size=1, max_size=3))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_plain_reader_takes_only_what_the_careful_one_reads_alike(
     lines: list[str], tmp_path_factory: pytest.TempPathFactory
 ):
