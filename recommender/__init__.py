@@ -9,6 +9,7 @@ From the bottom up:
 - ``pairs``: which pairs there are, and the rows every engine answers with.
 - ``neighbours``: the exact engine for all pairs (`recommend_pairs`).
 - ``lists``: any list of 1 to 100 films, at once (`recommend_list`).
+- ``items``: the item model, lists of existing users, similar films.
 - ``ann``: the Annoy index, which proposes neighbours for lists, and the engine that uses it for pairs.
 - ``evaluation``: who is held out, what is measured, what any model must beat.
 - ``warm_up``: compiles everything once on a toy.

@@ -20,8 +20,9 @@ from recommender.data.encoder import encode_profile
 from recommender.data.model_data import Neighbourhood
 from recommender.data.weights import SCORE_ONE
 from recommender.errors import MarqueeError
+from recommender.kernels.dot import dot
 from recommender.kernels.jit import kernel
-from recommender.kernels.simd import DOUBLES, dot_lanes
+from recommender.kernels.simd import DOUBLES
 from recommender.kernels.threads import even_ranges, run_parallel
 from recommender.voting.ranking import first_places, nearest_users
 from recommender.voting.score import electorate, rank_films
@@ -301,24 +302,10 @@ def _profile(neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> tuple[ND
 
 
 @kernel
-def _dot(vectors, row, profile, lanes):  # type: ignore[no-untyped-def]
-    """Dot product in float64, always in the same order; `lanes` is room for its partial sums."""
-    tags = len(profile)
-    whole = tags // DOUBLES * DOUBLES
-    dot_lanes(vectors, row * tags, profile, whole, lanes)
-    total = 0.0
-    for lane in range(DOUBLES):
-        total += lanes[lane]
-    for tag in range(whole, tags):
-        total += vectors[row, tag] * profile[tag]
-    return total
-
-
-@kernel
 def _multiply(vectors, profile, rows, products):  # type: ignore[no-untyped-def]
     lanes = np.zeros(DOUBLES)
     for row in rows:
-        products[row] = _dot(vectors, row, profile, lanes)
+        products[row] = dot(vectors, row, profile, lanes)
 
 
 def _user_scores(

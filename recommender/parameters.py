@@ -15,6 +15,12 @@ from recommender.errors import UsageError
 Weighting = Literal["none", "idf", "tfidf"]
 """Weightings of film vectors; `catalogue.weighted_vectors` computes them."""
 
+UserMethod = Literal["ease", "rp3beta"]
+"""Ways to score films for existing users; `items.model` computes them."""
+
+OF_LISTS = frozenset({"user_method", "user_films", "user_regularization", "per_user", "per_movie"})
+"""Parameters of the lists for users and films, on which pairs do not depend."""
+
 
 class ParameterError(UsageError):
     """A parameter is unknown, malformed or out of range; the message names it and what is allowed."""
@@ -82,6 +88,24 @@ class ModelParameters(BaseModel):
         "likes anyway comes a little later; 0: undivided.",
     )
     per_pair: int = Field(default=10, ge=1, le=1000, description="Recommended films kept for a pair.")
+    # user_method, user_films and user_regularization were chosen by the evaluation of long profiles.
+    user_method: UserMethod = Field(
+        default="ease",
+        description="What scores films for an existing user by all films the user likes: ease (linear item model in "
+        "closed form) or rp3beta (walks from film to user to film).",
+    )
+    user_films: int = Field(
+        default=4000,
+        ge=10,
+        le=20_000,
+        description="Films of the item model: the most liked ones, of those that five users like. Other films have no "
+        "score for a user and follow, most liked first.",
+    )
+    user_regularization: float = Field(
+        default=300.0, gt=0.0, le=1e9, description="Regularization of ease: added to each film's likes."
+    )
+    per_user: int = Field(default=50, ge=1, le=1000, description="Recommended films kept for a user.")
+    per_movie: int = Field(default=20, ge=1, le=1000, description="Similar films kept for a film.")
     engine: Literal["exact", "annoy"] = Field(
         default="exact", description="Who finds the neighbours of a pair: exact search or the Annoy index."
     )

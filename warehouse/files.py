@@ -50,6 +50,14 @@ def appear(temporary: Path, final: Path) -> None:
     flush_to_disk(final.parent)
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file that never changes a second name, or copy it where the file system has no hard links."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old content or the new, never a part."""
     temporary = path.parent / f"{TEMPORARY}{path.name}"

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from recommender.data.catalogue import Catalogue
 from recommender.data.inverted_index import make_fans
 from recommender.data.likes import Likes
+from recommender.items.model import add_together, count_together, ease_weights
 from recommender.kernels.jit import kernel
 from recommender.kernels.threads import run_parallel
 
@@ -95,7 +96,7 @@ def item_item(
         together = np.zeros((len(films), width), dtype=np.int32)
 
         def add_one(row: int, films=films, together=together) -> None:  # type: ignore[no-untyped-def]
-            _add_together(likes.indptr, likes.films, fans.of(films[row]), whole, together[row])
+            add_together(likes.indptr, likes.films, fans.of(films[row]), whole, together[row])
 
         run_parallel(add_one, range(len(films)), threads)
 
@@ -119,16 +120,9 @@ def ease(
     diagonal; a pair's scores are the sum of the rows of its films.
     """
     films = min(EASE_FILMS, int((catalogue.like_counts > 0).sum()))
-    together = np.zeros((films, films), dtype=np.int32)
-    fans = make_fans(likes, len(catalogue.movie_ids))
     ones = np.ones(len(likes.user_ids), dtype=np.int32)
-
-    def add_one(film: int) -> None:
-        _add_together(likes.indptr, likes.films, fans.of(film), ones, together[film])
-
-    run_parallel(add_one, range(films))
-    inverse = np.linalg.inv(together + regularization * np.eye(films))
-    similarities = np.round(-inverse / np.diag(inverse), 9)  # rounded: the last digits differ from machine to machine
+    weights = ease_weights(count_together(likes, ones, len(catalogue.movie_ids), films), regularization)
+    similarities = np.round(weights, 9)  # the last digits differ from machine to machine
     lists = np.full((len(pairs), count), -1, dtype=np.int32)
     for case, pair in enumerate(pairs):
         known = pair[pair < films]
@@ -167,13 +161,3 @@ def _best_together(with_a, with_b, of_a, of_b, a, b, damping, best):  # type: ig
             scores[place], best[place] = scores[place - 1], best[place - 1]
             place -= 1
         scores[place], best[place] = score, film
-
-
-@kernel
-def _add_together(indptr, films, users, weights, together):  # type: ignore[no-untyped-def]
-    """Add up, for each film, what those of some users weigh who like it; only the first films may be counted."""
-    for user in users:
-        for k in range(indptr[user], indptr[user + 1]):
-            if films[k] >= len(together):
-                break
-            together[films[k]] += weights[user]

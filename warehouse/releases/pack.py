@@ -7,19 +7,25 @@ Belongs here: writing and reading `published/<release>.pack/`. Does not belong h
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from recommender.data.catalogue import Catalogue
 from recommender.data.companions import Companions
 from recommender.data.likes import Likes
 from recommender.data.model_data import Neighbourhood
+from recommender.data.rated import Rated
 from recommender.errors import MarqueeError
+from recommender.items.model import ItemModel
 from recommender.parameters import recorded_parameters
 from warehouse.faults import step
-from warehouse.files import TEMPORARY, appear, file_sha256, write_json
+from warehouse.files import TEMPORARY, appear, file_sha256, link_or_copy, write_json
+
+ITEM_WEIGHTS = "item_weights"
 
 
 class PackError(MarqueeError):
@@ -43,7 +49,66 @@ def _arrays(neighbourhood: Neighbourhood) -> dict[str, np.ndarray[Any, Any]]:
     }
 
 
-def write_pack(folder: Path, neighbourhood: Neighbourhood, lineage: Mapping[str, Any]) -> None:
+@dataclass(frozen=True)
+class ReleaseLists:
+    """The lists of a release for users and films, and what answers are made from that they do not hold.
+
+    Films are catalogue positions, -1 where a list is shorter. Arrays are read-only memory maps when read from a pack.
+
+    Attributes
+    ----------
+    user_films : int32 array, shape (users, per_user)
+        Best first; the row of a user is the user's index in `Likes`. Users with fewer than
+        `min_likes` likes have none.
+    user_scores : int32 array, shape (users, per_user)
+        In units of 1 / `SCORE_ONE`.
+    rated : Rated
+        All films that users have rated.
+    items : ItemModel
+        Of the last retrain.
+    similar_films, similar_scores : int32 arrays, shape (films, per_movie)
+        By the position of the film asked about; scores in units of 1 / `SCORE_ONE`.
+    popular : mapping of str to (int32 array, int64 array)
+        Films and likes counted, by the name of the list.
+    """
+
+    user_films: NDArray[np.int32]
+    user_scores: NDArray[np.int32]
+    rated: Rated
+    items: ItemModel
+    similar_films: NDArray[np.int32]
+    similar_scores: NDArray[np.int32]
+    popular: Mapping[str, tuple[NDArray[np.int32], NDArray[np.int64]]]
+
+
+def _list_arrays(lists: ReleaseLists) -> dict[str, np.ndarray[Any, Any]]:
+    longest = max((len(films) for films, _ in lists.popular.values()), default=0)
+    films = np.full((len(lists.popular), longest), -1, dtype=np.int32)
+    counts = np.zeros((len(lists.popular), longest), dtype=np.int64)
+    for row, (listed, likes) in enumerate(lists.popular.values()):
+        films[row, : len(listed)], counts[row, : len(likes)] = listed, likes
+    return {
+        "user_list_films": lists.user_films,
+        "user_list_scores": lists.user_scores,
+        "rated_users": lists.rated.user_ids,
+        "rated_indptr": lists.rated.indptr,
+        "rated_films": lists.rated.films,
+        "item_films": lists.items.films,
+        "similar_films": lists.similar_films,
+        "similar_scores": lists.similar_scores,
+        "popular_names": np.array(list(lists.popular), dtype=np.str_),
+        "popular_films": films,
+        "popular_scores": counts,
+    }
+
+
+def write_pack(
+    folder: Path,
+    neighbourhood: Neighbourhood,
+    lineage: Mapping[str, Any],
+    lists: ReleaseLists | None = None,
+    item_weights: Path | None = None,
+) -> None:
     """Write a pack; it appears at `folder` complete or not at all.
 
     Parameters
@@ -53,14 +118,23 @@ def write_pack(folder: Path, neighbourhood: Neighbourhood, lineage: Mapping[str,
     neighbourhood : Neighbourhood
     lineage : mapping
         Release, model_version, fingerprints; goes to manifest.json beside shapes, dtypes and sha256 of the arrays.
+    lists : ReleaseLists, optional
+    item_weights : Path, optional
+        The weights of `lists.items` in the model's folder; the pack links to the same file.
     """
     temporary = folder.parent / f"{TEMPORARY}{folder.name}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     files = {}
-    for name, array in _arrays(neighbourhood).items():
+    arrays = _arrays(neighbourhood)
+    if lists is not None:
+        arrays |= {**_list_arrays(lists), ITEM_WEIGHTS: lists.items.weights}
+    for name, array in arrays.items():
         path = temporary / f"{name}.npy"
-        np.save(path, np.ascontiguousarray(array))
+        if name == ITEM_WEIGHTS and item_weights is not None:
+            link_or_copy(item_weights, path)
+        else:
+            np.save(path, np.ascontiguousarray(array))
         files[path.name] = {"sha256": file_sha256(path), "dtype": str(array.dtype), "shape": list(array.shape)}
     manifest = {**lineage, "parameters": neighbourhood.parameters.model_dump(), "files": files}
     write_json(temporary / "manifest.json", manifest)
@@ -92,6 +166,45 @@ def open_pack(folder: Path) -> Neighbourhood:
         If a file is missing or has another shape than the manifest says.
     """
     manifest = read_manifest(folder)
+    arrays = _mapped(folder, manifest)
+    return Neighbourhood(
+        Likes(arrays["user_ids"], arrays["likes_indptr"], arrays["likes_films"]),
+        Catalogue(arrays["movie_ids"], arrays["movie_likes"], arrays["vectors"], arrays["vector_rows"]),
+        arrays["user_norms"],
+        arrays["user_eligible"],
+        recorded_parameters(manifest["parameters"]),
+        _companions(arrays),
+    )
+
+
+def open_lists(folder: Path) -> ReleaseLists | None:
+    """Map the lists for users and films into memory, read-only; None in a pack from before there were any.
+
+    Raises
+    ------
+    PackError
+        As `open_pack`.
+    """
+    arrays = _mapped(folder, read_manifest(folder))
+    if "user_list_films" not in arrays:
+        return None
+    popular = {}
+    for name, films, counts in zip(*(arrays[f"popular_{part}"] for part in ("names", "films", "scores")), strict=True):
+        filled = int((films >= 0).sum())
+        popular[str(name)] = (films[:filled], counts[:filled])
+    return ReleaseLists(
+        arrays["user_list_films"],
+        arrays["user_list_scores"],
+        Rated(arrays["rated_users"], arrays["rated_indptr"], arrays["rated_films"]),
+        ItemModel(arrays["item_films"], arrays[ITEM_WEIGHTS]),
+        arrays["similar_films"],
+        arrays["similar_scores"],
+        popular,
+    )
+
+
+def _mapped(folder: Path, manifest: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
+    """All arrays of a pack by name."""
     arrays = {}
     for name, facts in manifest["files"].items():
         try:
@@ -101,14 +214,7 @@ def open_pack(folder: Path) -> Neighbourhood:
         if list(array.shape) != facts["shape"] or str(array.dtype) != facts["dtype"]:
             raise PackError(f"{folder / name} is not what its manifest says; stage the release again")
         arrays[name.removesuffix(".npy")] = array
-    return Neighbourhood(
-        Likes(arrays["user_ids"], arrays["likes_indptr"], arrays["likes_films"]),
-        Catalogue(arrays["movie_ids"], arrays["movie_likes"], arrays["vectors"], arrays["vector_rows"]),
-        arrays["user_norms"],
-        arrays["user_eligible"],
-        recorded_parameters(manifest["parameters"]),
-        _companions(arrays),
-    )
+    return arrays
 
 
 def _companions(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Companions:

@@ -1,0 +1,1 @@
+"""Lists for existing users from an item model, and similar films."""
