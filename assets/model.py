@@ -1,10 +1,10 @@
-"""The model group: likes, user vectors and the Annoy index that a retrain makes."""
+"""The model group: likes, user vectors, the Annoy index and the item model that a retrain makes."""
 
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 import numpy as np
@@ -14,10 +14,17 @@ from recommender.ann.build import save_index
 from recommender.ann.index import UserIndex, make_index
 from recommender.data.encoder import iter_user_vectors, likes_with_vector
 from recommender.data.model_data import Neighbourhood
+from recommender.items.model import ItemModel, make_item_model
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.faults import step
-from warehouse.releases.model_folder import INDEX_FILE, current_model, make_model, read_model_manifest
+from warehouse.releases.model_folder import (
+    INDEX_FILE,
+    current_model,
+    make_model,
+    read_model_manifest,
+    save_item_model,
+)
 from warehouse.tables.model_inputs import inputs_version, make_film_likes, make_likes, read_neighbourhood
 from warehouse.tables.user_vectors import UserVectorBlock, write_user_vectors
 from warehouse.tables.versions import digest, set_table_version, table_version
@@ -87,28 +94,45 @@ ANNOY_INDEXES = table_spec(
     _INPUTS,
     {"annoy", "duckdb"},
 )
+ITEM_MODELS = table_spec(
+    "model",
+    "item_models",
+    "What liking one film says about another, for the most liked films: one row per model version. The lists of "
+    "existing users are made from it until the next retrain.",
+    [["model", "likes"], ["model", "film_likes"]],
+    {"numpy", "duckdb"},
+)
 
 
-@dg.multi_asset(name="user_model", specs=[USER_VECTORS, ANNOY_INDEXES], can_subset=True)
+@dg.multi_asset(name="user_model", specs=[USER_VECTORS, ANNOY_INDEXES, ITEM_MODELS], can_subset=True)
 def user_model(
     context: dg.AssetExecutionContext,
     parameters: dg.ResourceParam[ModelParameters],
     warehouse: dg.ResourceParam[Warehouse],
 ) -> Iterator[dg.MaterializeResult]:
-    """Write the users' vectors while the trees of the index are built, which takes one thread and no database.
+    """Write the users' vectors while the index and the item model are made, which takes one thread and no database.
 
-    Either can be made alone. The seconds of the index are those that it takes when the vectors are written.
+    Index and item model are the parts of a model version. Their seconds are those that they take when the vectors are
+    written.
     """
     wanted = context.selected_asset_keys
+    parts = [spec.key for spec in (ANNOY_INDEXES, ITEM_MODELS) if spec.key in wanted]
     with ThreadPoolExecutor(1) as pool:
-        index: Future[tuple[UserIndex, float]] | None = None
-        model_version = current_model(warehouse, parameters) if ANNOY_INDEXES.key in wanted else None
-        if ANNOY_INDEXES.key in wanted and model_version is None:
-            index = pool.submit(_make_index, read_neighbourhood(warehouse, parameters))
+        made: Future[ModelParts] | None = None
+        model_version = current_model(warehouse, parameters) if parts else None
+        if parts and model_version is None:
+            made = pool.submit(_make_parts, read_neighbourhood(warehouse, parameters))
         if USER_VECTORS.key in wanted:
             yield _user_vectors(warehouse, parameters)
-        if ANNOY_INDEXES.key in wanted:
-            yield _annoy_indexes(warehouse, parameters, model_version, index)
+        if not parts:
+            return
+        watch = Stopwatch()
+        if made is not None:
+            model_version = _save_model(warehouse, parameters, made.result())
+        assert model_version is not None
+        for key in parts:
+            metadata = _describe(warehouse, key, model_version)
+            yield result(watch, metadata, key=key, version=model_version, changed=made is not None)
 
 
 def _user_vectors(warehouse: Warehouse, parameters: ModelParameters) -> dg.MaterializeResult:
@@ -137,46 +161,57 @@ def _blocks(neighbourhood: Neighbourhood) -> Iterator[UserVectorBlock]:
         yield UserVectorBlock(likes.user_ids[low:high], vectors, liked[low:high], with_vector[low:high])
 
 
-def _make_index(neighbourhood: Neighbourhood) -> tuple[UserIndex, float]:
-    """Make the index; with the seconds it took."""
+class ModelParts(NamedTuple):
+    """Index and item model, with the seconds that each took."""
+
+    users: UserIndex
+    user_seconds: float
+    items: ItemModel
+    item_seconds: float
+
+
+def _make_parts(neighbourhood: Neighbourhood) -> ModelParts:
     started = time.perf_counter()
-    return make_index(neighbourhood), time.perf_counter() - started
+    index = make_index(neighbourhood)
+    between = time.perf_counter()
+    items = make_item_model(neighbourhood.likes, neighbourhood.catalogue, neighbourhood.parameters, threads=1)
+    return ModelParts(index, between - started, items, time.perf_counter() - between)
 
 
-def _annoy_indexes(
-    warehouse: Warehouse,
-    parameters: ModelParameters,
-    version: str | None,
-    index: Future[tuple[UserIndex, float]] | None,
-) -> dg.MaterializeResult:
-    """Make a model of the index that is being built, or describe the one there is."""
-    watch = Stopwatch()
-    if index is not None:
-        made, seconds = index.result()
-        neighbourhood = read_neighbourhood(warehouse, parameters)
+def _save_model(warehouse: Warehouse, parameters: ModelParameters, parts: ModelParts) -> str:
+    """Make a model version of its parts; return its name."""
+    neighbourhood = read_neighbourhood(warehouse, parameters)
 
-        def build(folder: Path) -> dict[str, Any]:
-            started = time.perf_counter()
-            facts = save_index(folder / INDEX_FILE, made, neighbourhood)
-            return {**facts, "seconds": round(seconds + time.perf_counter() - started, 3)}
+    def build(folder: Path) -> dict[str, Any]:
+        started = time.perf_counter()
+        facts = save_index(folder / INDEX_FILE, parts.users, neighbourhood)
+        seconds = parts.user_seconds + time.perf_counter() - started
+        save_item_model(folder, parts.items, neighbourhood.catalogue.movie_ids)
+        item_model = {
+            "method": parameters.user_method,
+            "films": len(parts.items.weights),
+            "seconds": round(parts.item_seconds, 3),
+        }
+        return {**facts, "seconds": round(seconds, 3), "item_model": item_model}
 
-        version = make_model(warehouse, parameters, build)
-    assert version is not None
+    return make_model(warehouse, parameters, build)
+
+
+def _describe(warehouse: Warehouse, key: dg.AssetKey, version: str) -> dict[str, Any]:
+    """Metadata of the index or the item model of a model version."""
     folder = warehouse.home.model_folder(version)
     manifest = read_model_manifest(folder)
-    metadata = table_metadata(
-        warehouse.con,
-        "model.annoy_indexes",
+    facts = {"model_version": version, "folder": dg.MetadataValue.path(str(folder))}
+    if key == ITEM_MODELS.key:
+        preview = "SELECT model_version, method, films, seconds FROM model.item_models ORDER BY 1 DESC LIMIT 8"
+        found = table_metadata(warehouse.con, "model.item_models", preview)
+        return found | facts | {"films": manifest["item_model"]["films"]}
+    preview = (
         "SELECT model_version, items, dimensions, trees, recall, seconds FROM model.annoy_indexes "
-        "ORDER BY 1 DESC LIMIT 8",
+        "ORDER BY 1 DESC LIMIT 8"
     )
-    metadata |= {
-        "model_version": version,
-        "folder": dg.MetadataValue.path(str(folder)),
-        "recall": manifest["recall"],
-        "items": manifest["items"],
-    }
-    return result(watch, metadata, key=ANNOY_INDEXES.key, version=version, changed=index is not None)
+    found = table_metadata(warehouse.con, "model.annoy_indexes", preview)
+    return found | facts | {"recall": manifest["recall"], "items": manifest["items"]}
 
 
 ASSETS = [likes, film_likes, user_model]

@@ -1,4 +1,4 @@
-"""Partition definitions: months of ratings, shards of pair recommendations."""
+"""Partition definitions: months of ratings, shards of pairs, buckets of users."""
 
 import dagster as dg
 
@@ -9,4 +9,4 @@ months = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, timezone="UTC", 
 """Months of `rated_at` (UTC), the present one included."""
 
 shards = dg.StaticPartitionsDefinition([str(shard) for shard in range(SHARDS)])
-"""Shards of the pairs by the pair's smaller movie_id."""
+"""Shards of the pairs by the pair's smaller movie_id, and buckets of the users by a hash of the user_id."""

@@ -1,4 +1,4 @@
-"""The recs group: the sign-up films and the recommendations of every pair of them."""
+"""The recs group: the sign-up films and the lists of their pairs, lists of users, similar and popular films."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,11 +13,19 @@ from recommender.ann.bound import bind
 from recommender.ann.index import open_index
 from recommender.ann.pairs import recommend_pairs_by_index
 from recommender.data.model_data import Neighbourhood
+from recommender.items.similar import SimilarFilms
 from recommender.neighbours.exact import recommend_pairs
 from recommender.pairs import PairRecommendations
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
-from warehouse.releases.model_folder import INDEX_FILE, latest_model
+from warehouse.faults import step
+from warehouse.releases.model_folder import INDEX_FILE, items_hash, latest_model, open_item_model
+from warehouse.tables.film_lists import (
+    popular_version,
+    similar_version,
+    write_popular_movies,
+    write_similar_movies,
+)
 from warehouse.tables.model_inputs import read_neighbourhood, require
 from warehouse.tables.recommendations import (
     pairs_version,
@@ -27,6 +35,7 @@ from warehouse.tables.recommendations import (
     write_pairs,
     write_signup_movies,
 )
+from warehouse.tables.user_lists import read_rated, stale_buckets, users_base, users_version, write_users
 from warehouse.tables.versions import table_version
 
 
@@ -106,4 +115,100 @@ def _engine(
     return partial(recommend_pairs_by_index, bind(open_index(folder / INDEX_FILE), neighbourhood))
 
 
-ASSETS = [signup_movies, pair_recommendations]
+@dg.asset(
+    key=["recs", "user_recommendations"],
+    group_name="recs",
+    kinds={"duckdb", "numpy"},
+    owners=OWNERS,
+    code_version="1",
+    partitions_def=shards,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[["model", "item_models"], ["model", "likes"]],
+)
+def user_recommendations(
+    context: dg.AssetExecutionContext,
+    parameters: dg.ResourceParam[ModelParameters],
+    warehouse: dg.ResourceParam[Warehouse],
+) -> dg.MaterializeResult:
+    """Recommended films of every user with `min_likes` likes: one row per user and rank, in buckets by a hash of the
+    user. Made with the item model of the last retrain; of users whose ratings have changed since, the rest stays."""
+    watch = Stopwatch()
+    chosen = sorted(int(key) for key in context.partition_keys)
+    folder = warehouse.home.model_folder(latest_model(warehouse.con)["model_version"])
+    base = users_base(items_hash(folder), parameters)
+    changed = bool(stale_buckets(warehouse.con, users_version(warehouse.con, base), chosen))
+    summary = {"users_computed": 0, "buckets_replaced": 0}
+    if changed:
+        neighbourhood = read_neighbourhood(warehouse, parameters)
+        movie_ids = neighbourhood.catalogue.movie_ids
+        items, rated = open_item_model(folder, movie_ids), read_rated(warehouse, neighbourhood.catalogue)
+        with warehouse.transaction() as con:
+            summary = write_users(con, chosen, base, items, neighbourhood.likes, rated, movie_ids, parameters)
+            step("user_lists_committing")
+    preview = """
+        SELECT user_id, rank, title, score
+        FROM (FROM recs.user_recommendations WHERE rank <= 4 LIMIT 8) JOIN raw.movies USING (movie_id)
+        ORDER BY user_id, rank
+    """
+    metadata = table_metadata(warehouse.con, "recs.user_recommendations", preview)
+    return result(watch, metadata | summary, version=users_version(warehouse.con, base), changed=changed)
+
+
+@dg.asset(
+    key=["recs", "similar_movies"],
+    group_name="recs",
+    kinds={"duckdb", "numpy"},
+    owners=OWNERS,
+    code_version="1",
+    deps=[["model", "likes"], ["model", "film_likes"], ["raw", "genome"]],
+)
+def similar_movies(
+    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.MaterializeResult:
+    """Films that are like a film: one row per film with a vector or five likes and rank. Rebuilt whole."""
+    watch = Stopwatch()
+    version = similar_version(warehouse.con, parameters)
+    changed = table_version(warehouse.con, "recs.similar_movies") != version
+    if changed:
+        neighbourhood = read_neighbourhood(warehouse, parameters)
+        films, scores = SimilarFilms(neighbourhood).lists(parameters.per_movie)
+        with warehouse.transaction() as con:
+            write_similar_movies(con, neighbourhood.catalogue.movie_ids, films, scores, parameters)
+    preview = """
+        SELECT a.title AS film, rank, b.title AS similar, score
+        FROM recs.similar_movies s JOIN raw.movies a USING (movie_id) JOIN raw.movies b ON b.movie_id = similar_id
+        WHERE s.movie_id = (SELECT movie_id FROM recs.signup_movies WHERE position = 1) ORDER BY rank LIMIT 8
+    """
+    metadata = table_metadata(warehouse.con, "recs.similar_movies", preview)
+    return result(watch, metadata, version=version, changed=changed)
+
+
+@dg.asset(
+    key=["recs", "popular_movies"],
+    group_name="recs",
+    kinds={"duckdb"},
+    owners=OWNERS,
+    code_version="1",
+    deps=[
+        ["model", "film_likes"],
+        dg.AssetDep(["raw", "ratings"], partition_mapping=dg.AllPartitionMapping()),
+        ["raw", "rating_files"],
+        ["raw", "movies"],
+    ],
+)
+def popular_movies(
+    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
+) -> dg.MaterializeResult:
+    """The most liked films, of all time, lately, by genre and by decade: one row per list and rank. Rebuilt whole."""
+    watch = Stopwatch()
+    version = popular_version(warehouse.con, parameters)
+    changed = table_version(warehouse.con, "recs.popular_movies") != version
+    if changed:
+        with warehouse.transaction() as con:
+            write_popular_movies(con, parameters)
+    preview = "SELECT list, rank, title, score FROM recs.popular_movies JOIN raw.movies USING (movie_id) LIMIT 8"
+    metadata = table_metadata(warehouse.con, "recs.popular_movies", preview)
+    return result(watch, metadata, version=version, changed=changed)
+
+
+ASSETS = [signup_movies, pair_recommendations, user_recommendations, similar_movies, popular_movies]

@@ -48,8 +48,9 @@ class RetentionConfig(dg.Config):
     owners=OWNERS,
     code_version="1",
     deps=[
-        ["recs", "pair_recommendations"], ["recs", "signup_movies"], ["raw", "ratings"], ["raw", "movies"],
-        ["raw", "genome"], ["model", "annoy_indexes"], ["model", "evaluation"],
+        ["recs", "pair_recommendations"], ["recs", "signup_movies"], ["recs", "user_recommendations"],
+        ["recs", "similar_movies"], ["recs", "popular_movies"], ["raw", "ratings"], ["raw", "movies"],
+        ["raw", "genome"], ["model", "annoy_indexes"], ["model", "item_models"], ["model", "evaluation"],
     ],
     check_specs=[
         dg.AssetCheckSpec(check.name, asset=STAGED, description=check.description, blocking=check.gates)
@@ -85,7 +86,7 @@ def staged_release(
         "report_seconds": report_seconds,
         "megabytes": round(path.stat().st_size / 1e6, 3),
         "dagster/row_count": sum(rows.values()),
-        **{f"rows_{table}": rows[table] for table in ("ratings", "pair_recommendations")},
+        **{f"rows_{table}": rows[table] for table in ("ratings", "pair_recommendations", "user_recommendations")},
         "checks": preview,
         "checks_seconds": seconds_of(staged.results),
         "checks_forbidding": len(staged.failed),
@@ -162,7 +163,7 @@ def live_release_asset(
 
 def _release_to_promote(warehouse: Warehouse, parameters: ModelParameters) -> str:
     """The staged release made from the tables as they are now."""
-    release = same_content(warehouse, describe_next(warehouse.con, parameters)["content_hash"])
+    release = same_content(warehouse, describe_next(warehouse, parameters)["content_hash"])
     if release is None:
         raise ReleaseError(
             "no release is staged for the tables as they are now; materialize published/staged_release first"

@@ -18,7 +18,7 @@ Weighting = Literal["none", "idf", "tfidf"]
 UserMethod = Literal["ease", "rp3beta"]
 """Ways to score films for existing users; `items.model` computes them."""
 
-OF_LISTS = frozenset({"user_method", "user_films", "user_regularization", "per_user", "per_movie"})
+OF_LISTS = {"user_method", "user_films", "user_regularization", "per_user", "per_movie"}
 """Parameters of the lists for users and films, on which pairs do not depend."""
 
 

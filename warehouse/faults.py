@@ -27,6 +27,7 @@ STEPS = (
 MODEL_STEPS = (
     "likes_committing",
     "user_vectors_committing",
+    "user_lists_committing",
     "index_built",
     "model_written",
     "model_appeared",

@@ -36,10 +36,16 @@ def _add_superseded(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS superseded BIGINT DEFAULT 0")
 
 
+def _add_lists(con: duckdb.DuckDBPyConnection) -> None:
+    """Lists for users and films are tables of their own, and there are twice as many shards of the pairs."""
+    con.execute("DELETE FROM ops.table_versions WHERE starts_with(table_name, 'recs.pair_recommendations')")
+
+
 MIGRATIONS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
     1: _add_details,
     2: _add_score,
     3: _add_superseded,
+    4: _add_lists,
 }
 """What leads to a version from the one before, in order."""
 

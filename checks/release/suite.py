@@ -225,8 +225,8 @@ def published_schema(table: str) -> Callable[[Staged], CheckResult]:
     def check(staged: Staged) -> CheckResult:
         if table == "ratings":  # row by row they are the checked ones: ratings_as_fingerprinted
             return check_columns(staged.con, table, PUBLISHED_MODELS[table], ASSET, name=name)
-        # Uniqueness of the pairs' rows follows from ranks_contiguous.
-        unique = table != "pair_recommendations"
+        # Uniqueness of their rows follows from ranks_contiguous and user_lists_in_order.
+        unique = table not in {"pair_recommendations", "user_recommendations"}
         return check_schema(staged.con, table, PUBLISHED_MODELS[table], ASSET, name=name, unique=unique)
 
     check.__name__ = name

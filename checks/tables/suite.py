@@ -71,6 +71,7 @@ class TableCheck:
 
 ASSET_OF = {
     "raw.rating_months": "raw/ratings",
+    "recs.user_states": "recs/user_recommendations",
     "ops.source": "raw/source_files",
     "ops.table_versions": "raw/source_files",
 }
@@ -90,7 +91,9 @@ def _reads(table: str) -> str:
     """What the version of a table follows from."""
     if table.startswith("ops.") or table in {"raw.source_files", "raw.rating_files", "raw.rejected_rows"}:
         return FILES
-    return MODEL if table == "model.annoy_indexes" else table
+    if table == "recs.user_states":
+        return "recs.user_recommendations"
+    return MODEL if table in {"model.annoy_indexes", "model.item_models"} else table
 
 
 def _schema_check(table: str, model: type[Table]) -> TableCheck:
@@ -108,7 +111,8 @@ def _schema_check(table: str, model: type[Table]) -> TableCheck:
 
 
 def _run_schema(table: str, model: type[Table], asset: str, context: Context) -> CheckResult:
-    return check_schema(context.warehouse.con, table, model, asset)
+    # That no user has a rank twice is checked in the release, where the table is sorted.
+    return check_schema(context.warehouse.con, table, model, asset, unique=table != "recs.user_recommendations")
 
 
 def _orphans_check(table: str, model: type[Table]) -> TableCheck:

@@ -67,7 +67,7 @@ def likes_from_pairs(
         raise ValueError("likes must be sorted by user_id; add ORDER BY user_id to the query")
     starts = np.flatnonzero(np.concatenate(([len(users) > 0], steps)))
     indptr = np.append(starts, len(users)).astype(np.int64)
-    films = _positions(movies, catalogue)
+    films = film_positions(movies, catalogue)
 
     def sort_rows(bounds: tuple[int, int]) -> int:
         return int(_sort_rows(indptr, films, *bounds))
@@ -78,7 +78,7 @@ def likes_from_pairs(
     return Likes(users[starts].astype(np.int32), indptr, films)
 
 
-def _positions(movies: NDArray[np.integer], catalogue: Catalogue) -> NDArray[np.int32]:
+def film_positions(movies: NDArray[np.integer], catalogue: Catalogue) -> NDArray[np.int32]:
     """Positions of millions of movie ids, through a table over the distinct ones."""
     if len(movies) == 0:
         return np.zeros(0, dtype=np.int32)

@@ -10,6 +10,7 @@ from assets.partitions import months
 from orchestration.instance import execute, prepare_instance
 from tests.homes import copy_home
 from warehouse.home import Home
+from warehouse.tables.user_lists import BUCKET
 
 ASKED = {"top_movies": 40}
 
@@ -68,7 +69,7 @@ def test_one_month_is_made_anew_and_no_other_is_touched(small_home: Path) -> Non
 def test_one_shard_is_made_anew_alone(small_home: Path, shard: str) -> None:
     everything = "SELECT * FROM recs.pair_recommendations ORDER BY ALL"
     before = working_table(small_home, everything)
-    change(small_home, f"DELETE FROM recs.pair_recommendations WHERE movie_a % 8 = {shard}")
+    change(small_home, f"DELETE FROM recs.pair_recommendations WHERE movie_a % 16 = {shard}")
     change(small_home, f"DELETE FROM ops.table_versions WHERE table_name = 'recs.pair_recommendations/{shard}'")
     outcome = execute(
         Home(small_home),
@@ -77,6 +78,24 @@ def test_one_shard_is_made_anew_alone(small_home: Path, shard: str) -> None:
         tags={"dagster/asset_partition_range_start": shard, "dagster/asset_partition_range_end": shard},
     )
     assert outcome.success, outcome.errors
+    assert working_table(small_home, everything) == before
+
+
+@pytest.mark.parametrize("bucket", ["3", "11"])
+def test_one_bucket_of_users_is_made_anew_alone(small_home: Path, bucket: str) -> None:
+    everything = "SELECT * FROM recs.user_recommendations ORDER BY ALL"
+    before = working_table(small_home, everything)
+    change(small_home, f"DELETE FROM recs.user_recommendations WHERE {BUCKET} = {bucket}")
+    change(small_home, f"DELETE FROM ops.table_versions WHERE table_name = 'recs.user_recommendations/{bucket}'")
+    assert 0 < len(working_table(small_home, everything)) < len(before)
+    outcome = execute(
+        Home(small_home),
+        "refresh_recommendations",
+        ASKED,
+        tags={"dagster/asset_partition_range_start": bucket, "dagster/asset_partition_range_end": bucket},
+    )
+    assert outcome.success, outcome.errors
+    assert outcome.metadata["recs/user_recommendations"]["buckets_replaced"] == 1
     assert working_table(small_home, everything) == before
 
 

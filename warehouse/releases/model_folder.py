@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
+from numpy.typing import NDArray
 
+from recommender.data.catalogue import positions_of
 from recommender.errors import MarqueeError
+from recommender.items.model import ItemModel
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.faults import step
@@ -25,6 +29,9 @@ from warehouse.tables.model_inputs import inputs_version
 from warehouse.tables.versions import code_version, digest, table_version, version_name
 
 INDEX_FILE = "users.ann"
+ITEM_FILMS = "item_films.npy"
+ITEM_WEIGHTS = "item_weights.npy"
+"""The item model: movie_ids of all films in its order, and its weights."""
 
 
 class NoModelError(MarqueeError):
@@ -32,7 +39,8 @@ class NoModelError(MarqueeError):
 
 
 Build = Callable[[Path], Mapping[str, Any]]
-"""Writes a model's files into a folder and returns facts: dimensions, trees, seed, items, recall, seconds."""
+"""Writes a model's files into a folder and returns facts: dimensions, trees, seed, items, recall, seconds, and under
+``item_model`` method, films and seconds."""
 
 
 def model_hash(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:
@@ -108,10 +116,50 @@ def make_model(warehouse: Warehouse, parameters: ModelParameters, build: Build) 
         "sha256": files[INDEX_FILE]["sha256"],
         "parameters": json.dumps(parameters.model_dump()),
     }
+    items = {
+        "model_version": version,
+        "file": str(home.model_folder(version).relative_to(home.root) / ITEM_WEIGHTS),
+        "sha256": files[ITEM_WEIGHTS]["sha256"],
+        **facts["item_model"],
+    }
     with warehouse.transaction():
         insert_row(con, "model.annoy_indexes", {name: row[name] for name in columns_of("model.annoy_indexes")})
+        insert_row(con, "model.item_models", items)
     step("model_recorded")
     return version
+
+
+def save_item_model(folder: Path, items: ItemModel, movie_ids: NDArray[np.int32]) -> None:
+    """Write an item model into a model's folder; films by movie_id, because positions are of one moment."""
+    np.save(folder / ITEM_FILMS, movie_ids[items.films])
+    np.save(folder / ITEM_WEIGHTS, items.weights)
+
+
+def open_item_model(folder: Path, movie_ids: NDArray[np.int32]) -> ItemModel:
+    """Map the item model of a model's folder into memory, for the catalogue as it is now.
+
+    Raises
+    ------
+    NoModelError
+        If it has none, or one of other films.
+    """
+    try:
+        films = np.load(folder / ITEM_FILMS)
+        weights = np.load(folder / ITEM_WEIGHTS, mmap_mode="r")
+        if len(films) != len(movie_ids):
+            raise ValueError(f"it is of {len(films)} films, not of {len(movie_ids)}")
+        return ItemModel(positions_of(movie_ids, films), weights)
+    except (OSError, ValueError) as error:
+        raise NoModelError(
+            f"model {folder.name} has no item model that can be used ({error}); "
+            "run the job retrain_model, or marquee run"
+        ) from None
+
+
+def items_hash(folder: Path) -> str:
+    """Hash of the content of a model's item model; empty if it has none."""
+    files = read_model_manifest(folder)["files"]
+    return digest(*(files[name]["sha256"] for name in (ITEM_FILMS, ITEM_WEIGHTS))) if ITEM_WEIGHTS in files else ""
 
 
 def read_model_manifest(folder: Path) -> dict[str, Any]:

@@ -106,8 +106,8 @@ def write_pack(
     folder: Path,
     neighbourhood: Neighbourhood,
     lineage: Mapping[str, Any],
-    lists: ReleaseLists | None = None,
-    item_weights: Path | None = None,
+    lists: ReleaseLists,
+    item_weights: Path,
 ) -> None:
     """Write a pack; it appears at `folder` complete or not at all.
 
@@ -118,20 +118,18 @@ def write_pack(
     neighbourhood : Neighbourhood
     lineage : mapping
         Release, model_version, fingerprints; goes to manifest.json beside shapes, dtypes and sha256 of the arrays.
-    lists : ReleaseLists, optional
-    item_weights : Path, optional
+    lists : ReleaseLists
+    item_weights : Path
         The weights of `lists.items` in the model's folder; the pack links to the same file.
     """
     temporary = folder.parent / f"{TEMPORARY}{folder.name}"
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
     files = {}
-    arrays = _arrays(neighbourhood)
-    if lists is not None:
-        arrays |= {**_list_arrays(lists), ITEM_WEIGHTS: lists.items.weights}
+    arrays = _arrays(neighbourhood) | _list_arrays(lists) | {ITEM_WEIGHTS: lists.items.weights}
     for name, array in arrays.items():
         path = temporary / f"{name}.npy"
-        if name == ITEM_WEIGHTS and item_weights is not None:
+        if name == ITEM_WEIGHTS:
             link_or_copy(item_weights, path)
         else:
             np.save(path, np.ascontiguousarray(array))

@@ -24,8 +24,8 @@ from warehouse.tables.evaluation import evaluation_to_publish
 STORAGE_VERSION = "v1.2.0"
 """The file format: DuckDB from this version on can read a release. The newest format would save no space."""
 
-MACROS = ("recommend_pair", "pairs_of")
-VIEWS = ("pairs_with_titles",)
+MACROS = ("recommend_pair", "pairs_of", "recommend_user", "similar_to")
+VIEWS = ("pairs_with_titles", "users_with_titles")
 
 Audit = Callable[[duckdb.DuckDBPyConnection], list[CheckResult]]
 """Checks a staged release through a read-only connection to its file."""
@@ -116,6 +116,9 @@ def _fill(con: duckdb.DuckDBPyConnection, lineage: Mapping[str, Any]) -> dict[st
         "genome": "FROM raw.genome",
         "signup_movies": "FROM recs.signup_movies",
         "pair_recommendations": "FROM recs.pair_recommendations ORDER BY movie_a, movie_b, rank",
+        "user_recommendations": "FROM recs.user_recommendations ORDER BY user_id, rank",
+        "similar_movies": "FROM recs.similar_movies ORDER BY movie_id, rank",
+        "popular_movies": "FROM recs.popular_movies ORDER BY list, rank",
         "evaluation": evaluation_to_publish(con, lineage["parameters"]),
         "source_files": (
             "SELECT name, sha256, bytes, data_rows AS rows, rejected + superseded AS rejected FROM "

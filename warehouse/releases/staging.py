@@ -13,20 +13,38 @@ from typing import Any
 
 import duckdb
 
+from recommender.data.model_data import Neighbourhood
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.files import remove_leftovers, write_json
-from warehouse.releases.model_folder import latest_model
-from warehouse.releases.pack import write_pack
+from warehouse.home import Home
+from warehouse.releases.model_folder import ITEM_WEIGHTS, items_hash, latest_model, open_item_model
+from warehouse.releases.pack import ReleaseLists, write_pack
 from warehouse.releases.promotion import refusals
 from warehouse.releases.registry import STAGING_NOTE, live_release, register
 from warehouse.releases.release_file import Audit, write_release_file
 from warehouse.tables.check_results import CheckResult, recorded_results
+from warehouse.tables.film_lists import (
+    POPULAR,
+    SIMILAR,
+    popular_version,
+    read_popular_movies,
+    read_similar_movies,
+    similar_version,
+)
 from warehouse.tables.genome import genome_source_of
 from warehouse.tables.held_source import require_source
 from warehouse.tables.model_inputs import StaleTableError, inputs_version, read_neighbourhood, require
 from warehouse.tables.ratings import input_files
 from warehouse.tables.recommendations import SHARDS, changed_parameters, pairs_version, signup_version, stale_shards
+from warehouse.tables.user_lists import (
+    BUCKETS,
+    read_rated,
+    read_user_lists,
+    stale_buckets,
+    users_base,
+    users_version,
+)
 from warehouse.tables.versions import code_version, digest, table_version, version_name
 
 
@@ -53,7 +71,7 @@ class StagedRelease:
         return [result for result in self.results if result.blocks]
 
 
-def describe_next(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> dict[str, Any]:
+def describe_next(warehouse: Warehouse, parameters: ModelParameters) -> dict[str, Any]:
     """Lineage of the release the tables would make now, with its content hash.
 
     Raises
@@ -61,6 +79,7 @@ def describe_next(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -
     StaleTableError
         If a table is not up to date.
     """
+    con, home = warehouse.con, warehouse.home
     source = require_source(con)
     model = latest_model(con)
     require(con, "recs.signup_movies", signup_version(con, parameters), "materialize recs/signup_movies")
@@ -73,6 +92,10 @@ def describe_next(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -
             + (f": other parameters than it was made with ({', '.join(changes)})" if changes else "")
             + "; materialize recs/pair_recommendations, or ask for the same parameters"
         )
+    users = _users_version(con, home, model["model_version"], parameters)
+    films = similar_version(con, parameters), popular_version(con, parameters)
+    require(con, SIMILAR, films[0], "materialize recs/similar_movies")
+    require(con, POPULAR, films[1], "materialize recs/popular_movies")
     lineage = {
         "model_version": model["model_version"],
         "source": source["origin"],
@@ -85,9 +108,39 @@ def describe_next(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -
     # The files too: one without a usable row changes no rating, but its rejected rows are to be found in a release.
     files = [(file["sha256"], file["rejected"], file["superseded"]) for file in input_files(con)]
     content = digest(
-        "release", {**lineage, "model_version": model["content_hash"]}, pairs, inputs_version(con, parameters), files
+        "release",
+        {**lineage, "model_version": model["content_hash"]},
+        pairs,
+        users,
+        films,
+        inputs_version(con, parameters),
+        files,
     )
     return {**lineage, "content_hash": content}
+
+
+def _users_version(con: duckdb.DuckDBPyConnection, home: Home, model: str, parameters: ModelParameters) -> str:
+    """Version of the users' lists, all of them up to date."""
+    version = users_version(con, users_base(items_hash(home.model_folder(model)), parameters))
+    stale = stale_buckets(con, version, range(BUCKETS))
+    if stale:
+        raise StaleTableError(
+            f"recs.user_recommendations is out of date in the buckets {', '.join(map(str, stale))}; "
+            "materialize recs/user_recommendations"
+        )
+    return version
+
+
+def read_lists(warehouse: Warehouse, neighbourhood: Neighbourhood, model: str) -> ReleaseLists:
+    """Read what a release's pack holds of lists for users and films."""
+    con, catalogue, parameters = warehouse.con, neighbourhood.catalogue, neighbourhood.parameters
+    return ReleaseLists(
+        *read_user_lists(con, neighbourhood.likes, catalogue, parameters.per_user),
+        read_rated(warehouse, catalogue),
+        open_item_model(warehouse.home.model_folder(model), catalogue.movie_ids),
+        *read_similar_movies(con, catalogue, parameters.per_movie),
+        read_popular_movies(con, catalogue),
+    )
 
 
 def same_content(warehouse: Warehouse, content_hash: str, required: Collection[str] = ()) -> str | None:
@@ -132,7 +185,7 @@ def stage_release(
     """
     con, home = warehouse.con, warehouse.home
     remove_leftovers(home.published)
-    described = describe_next(con, parameters)
+    described = describe_next(warehouse, parameters)
     known = same_content(warehouse, described["content_hash"], required)
     if known is not None:
         return StagedRelease(known, True, recorded_results(con, known))
@@ -142,7 +195,9 @@ def stage_release(
     pack = home.pack_folder(release)
     write_json(home.published / STAGING_NOTE, {"release": release})
     shutil.rmtree(pack, ignore_errors=True)
-    write_pack(pack, read_neighbourhood(warehouse, parameters), lineage)
+    neighbourhood, model = read_neighbourhood(warehouse, parameters), described["model_version"]
+    weights = home.model_folder(model) / ITEM_WEIGHTS
+    write_pack(pack, neighbourhood, lineage, read_lists(warehouse, neighbourhood, model), weights)
     written = write_release_file(warehouse, lineage, audit)
     register(warehouse, lineage, written.row_counts, written.results)
     (home.published / STAGING_NOTE).unlink()

@@ -89,6 +89,17 @@ class AnnoyIndexes(Table):
     code_version: pl.String = text_field("Hash of the code that made it.")
 
 
+class ItemModels(Table):
+    """One row per model version: its item model, from which the lists of existing users are made."""
+
+    model_version: pl.String = matching_field(VERSION, "Name of the model.", unique=True)
+    file: pl.String = text_field("Path of its weights below the home.")
+    sha256: pl.String = matching_field(SHA256, "Hash of that file.")
+    method: pl.String = text_field("How it was made: user_method.")
+    films: pl.Int32 = pa.Field(ge=0, le=INT32_MAX, description="Films in the item set.")
+    seconds: pl.Float64 = pa.Field(ge=0.0, le=1e9, description="Time it took to make.")
+
+
 class Evaluation(Table):
     """One row per way of holding out users, slice of the cases, method and metric: how good the lists are."""
 

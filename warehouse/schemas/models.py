@@ -3,7 +3,7 @@
 Belongs here: the three lists. Does not belong here: the models (`raw`, `model`, `recs`, `ops`, `published`).
 """
 
-from warehouse.schemas.model import AnnoyIndexes, Evaluation, FilmLikes, Likes, UserVectors
+from warehouse.schemas.model import AnnoyIndexes, Evaluation, FilmLikes, ItemModels, Likes, UserVectors
 from warehouse.schemas.ops import (
     CheckResults,
     ReleaseEvents,
@@ -27,7 +27,14 @@ from warehouse.schemas.raw import (
     SourceFiles,
     Tags,
 )
-from warehouse.schemas.recs import PairRecommendations, SignupMovies
+from warehouse.schemas.recs import (
+    PairRecommendations,
+    PopularMovies,
+    SignupMovies,
+    SimilarMovies,
+    UserRecommendations,
+    UserStates,
+)
 from warehouse.schemas.table import Table
 
 SOURCE_TABLES: dict[str, type[Table]] = {
@@ -52,9 +59,14 @@ WORKING_MODELS: dict[str, type[Table]] = {
     "model.film_likes": FilmLikes,
     "model.user_vectors": UserVectors,
     "model.annoy_indexes": AnnoyIndexes,
+    "model.item_models": ItemModels,
     "model.evaluation": Evaluation,
     "recs.signup_movies": SignupMovies,
     "recs.pair_recommendations": PairRecommendations,
+    "recs.user_recommendations": UserRecommendations,
+    "recs.user_states": UserStates,
+    "recs.similar_movies": SimilarMovies,
+    "recs.popular_movies": PopularMovies,
     "ops.schema_versions": SchemaVersions,
     "ops.source": Source,
     "ops.table_versions": TableVersions,
@@ -74,6 +86,9 @@ PUBLISHED_MODELS: dict[str, type[Table]] = {
     "genome": Genome,
     "signup_movies": SignupMovies,
     "pair_recommendations": PairRecommendations,
+    "user_recommendations": UserRecommendations,
+    "similar_movies": SimilarMovies,
+    "popular_movies": PopularMovies,
     "evaluation": Evaluation,
     "checks": Checks,
     "source_files": PublishedSourceFiles,

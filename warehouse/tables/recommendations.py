@@ -14,15 +14,16 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from recommender.pairs import PairRecommendations
-from recommender.parameters import ModelParameters
+from recommender.parameters import OF_LISTS, ModelParameters
 from warehouse.schemas.definitions import create_table
 from warehouse.tables.model_inputs import inputs_version
 from warehouse.tables.versions import code_version, digest, set_table_version, table_notes, table_version
 
 PAIR_COLUMNS = ("movie_a", "movie_b", "rank", "movie_id", "score", "votes")
 
-SHARDS = 8
-"""Partitions of recs.pair_recommendations: a pair is in shard ``movie_a % SHARDS``."""
+SHARDS = 16
+"""Partitions of recs.pair_recommendations: a pair is in shard ``movie_a % SHARDS``. As many as there are buckets of
+users: assets that one job makes have the same partitions."""
 
 
 def signup_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:
@@ -53,7 +54,7 @@ def pairs_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters, m
     The index matters only to the engine that asks it; the exact engine's answer does not depend on the last retrain.
     """
     index = model_version if parameters.engine == "annoy" else None
-    values = parameters.model_dump()
+    values = parameters.model_dump(exclude=OF_LISTS)
     return digest("pairs", signup_version(con, parameters), values, index, code_version())
 
 
@@ -67,7 +68,7 @@ def changed_parameters(con: duckdb.DuckDBPyConnection, shards: Iterable[int], pa
     changes: dict[str, None] = {}
     for shard in shards:
         before = table_notes(con, shard_name(shard)).get("parameters", {})
-        for name, now in parameters.model_dump().items():
+        for name, now in parameters.model_dump(exclude=OF_LISTS).items():
             if before.get(name, now) != now:
                 changes[f"{name} {before[name]} -> {now}"] = None
     return list(changes)

@@ -1,0 +1,113 @@
+"""Tables of lists that films have: recs.similar_movies and recs.popular_movies; and which versions they have.
+
+Belongs here: writing them and reading them back as arrays. Writers take the connection of an open transaction. Does not
+belong here: the maths of similar films (`recommender.items.similar`), lists of users (`user_lists`).
+"""
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from recommender.data.catalogue import Catalogue, positions_of
+from recommender.data.weights import SCORE_ONE
+from recommender.parameters import ModelParameters
+from warehouse.queries import count_rows
+from warehouse.schemas.definitions import create_table
+from warehouse.sql import sql
+from warehouse.tables.model_inputs import inputs_version
+from warehouse.tables.versions import code_version, digest, set_table_version, table_version
+
+SIMILAR = "recs.similar_movies"
+POPULAR = "recs.popular_movies"
+
+
+def similar_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:
+    """Version that recs.similar_movies has when it is up to date."""
+    return digest("similar", inputs_version(con, parameters), parameters.model_dump(), code_version())
+
+
+def popular_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:
+    """Version that recs.popular_movies has when it is up to date."""
+    raw = [table_version(con, table) for table in ("raw.ratings", "raw.movies")]
+    return digest("popular", raw, parameters.like_threshold, code_version())
+
+
+def write_similar_movies(
+    con: duckdb.DuckDBPyConnection,
+    movie_ids: NDArray[np.int32],
+    films: NDArray[np.int32],
+    scores: NDArray[np.int32],
+    parameters: ModelParameters,
+) -> int:
+    """Replace recs.similar_movies; return its rows.
+
+    Parameters
+    ----------
+    movie_ids : int32 array, shape (films,)
+        In catalogue order.
+    films, scores : int32 arrays, shape (films, per_movie)
+        `SimilarFilms.lists`.
+    """
+    order = np.argsort(movie_ids)
+    rows = rows_of_lists(movie_ids, films[order], scores[order], "similar_id")
+    table = pa.table({"movie_id": np.repeat(movie_ids[order], (films[order] >= 0).sum(axis=1)), **rows})
+    con.execute(create_table(SIMILAR))
+    con.register("incoming", table)
+    con.execute(f"INSERT INTO {SIMILAR} SELECT * FROM incoming")
+    con.unregister("incoming")
+    set_table_version(con, SIMILAR, similar_version(con, parameters), len(table))
+    return len(table)
+
+
+def rows_of_lists(
+    movie_ids: NDArray[np.int32], films: NDArray[np.int32], scores: NDArray[np.int32], name: str
+) -> dict[str, NDArray]:
+    """Ranks, movie_ids (under that name) and scores of lists, row after row, without empty places.
+
+    Parameters
+    ----------
+    films, scores : int32 arrays, shape (lists, places)
+        Catalogue positions, -1 where there is none; scores in units of 1 / `SCORE_ONE`.
+    """
+    filled = films >= 0
+    ranks = np.broadcast_to(np.arange(1, films.shape[1] + 1, dtype=np.int16), films.shape)
+    return {"rank": ranks[filled], name: movie_ids[films[filled]], "score": scores[filled] / SCORE_ONE}
+
+
+def write_popular_movies(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> int:
+    """Replace recs.popular_movies; return its rows."""
+    con.execute(f"DELETE FROM {POPULAR}")
+    con.execute(f"INSERT INTO {POPULAR} {sql('popular_movies')}", {"threshold": parameters.like_threshold})
+    rows = count_rows(con, POPULAR)
+    set_table_version(con, POPULAR, popular_version(con, parameters), rows)
+    return rows
+
+
+def read_similar_movies(
+    con: duckdb.DuckDBPyConnection, catalogue: Catalogue, places: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Read recs.similar_movies as arrays: positions and scores, int32, shape (films, places), -1 and 0 where empty."""
+    rows = con.execute(f"SELECT movie_id, rank, similar_id, score FROM {SIMILAR}").fetchnumpy()
+    films = np.full((len(catalogue.movie_ids), places), -1, dtype=np.int32)
+    scores = np.zeros(films.shape, dtype=np.int32)
+    at = positions_of(catalogue.movie_ids, rows["movie_id"]), np.asarray(rows["rank"]) - 1
+    films[at] = positions_of(catalogue.movie_ids, rows["similar_id"])
+    scores[at] = np.rint(np.asarray(rows["score"]) * SCORE_ONE)
+    return films, scores
+
+
+def read_popular_movies(
+    con: duckdb.DuckDBPyConnection, catalogue: Catalogue
+) -> dict[str, tuple[NDArray[np.int32], NDArray[np.int64]]]:
+    """Read recs.popular_movies: by list, catalogue positions in order, and likes counted."""
+    rows = con.execute(f"SELECT list, movie_id, score FROM {POPULAR} ORDER BY list, rank").fetchall()
+    found: dict[str, tuple[list[int], list[float]]] = {}
+    for name, movie_id, score in rows:
+        movies, counts = found.setdefault(name, ([], []))
+        movies.append(movie_id)
+        counts.append(score)
+    return {
+        name: (positions_of(catalogue.movie_ids, movies), np.array(counts, dtype=np.int64))
+        for name, (movies, counts) in found.items()
+    }
