@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import orjson
+
 from recommender.errors import MarqueeError
 
 MEDIA_TYPE = "application/problem+json"
@@ -58,7 +60,10 @@ class Problem(MarqueeError):
 
 def to_json(values: dict[str, Any]) -> bytes:
     """Encode what is sent, compactly; unpaired surrogates of a request become question marks."""
-    return json.dumps(values, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
+    try:
+        return orjson.dumps(values, default=str, option=orjson.OPT_SERIALIZE_NUMPY)
+    except TypeError:  # an unpaired surrogate is no Unicode text: the standard library has a way with it
+        return json.dumps(values, ensure_ascii=False, separators=(",", ":"), default=str).encode("utf-8", "replace")
 
 
 def bad_parameter(parameter: str, detail: str) -> Problem:

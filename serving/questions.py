@@ -86,10 +86,10 @@ def refusal(errors: Sequence[Any]) -> Problem:
     Parameters
     ----------
     errors : sequence of pydantic_core.ErrorDetails
-        At least one. FastAPI puts ``query``, ``path`` or ``header`` in front of the location.
+        At least one. Routes put ``question``, FastAPI ``query``, ``path`` or ``header`` in front of the location.
     """
     error = min(errors, key=lambda error: error["type"] != "extra_forbidden")
-    place = [str(part) for part in error["loc"] if part not in ("query", "path", "header")]
+    place = [str(part) for part in error["loc"] if part not in ("query", "path", "header", "question")]
     name = place[0][:40] if place else "query"
     if error["type"] == "extra_forbidden":
         return Problem(422, "unknown-parameter", f"there is no parameter {name!r}; see /openapi.json", name)

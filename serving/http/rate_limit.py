@@ -4,6 +4,7 @@ Belongs here: the token bucket. Does not belong here: what a refused request is 
 """
 
 import ipaddress
+from functools import lru_cache
 
 from cachetools import LRUCache
 
@@ -11,6 +12,7 @@ MOST_ADDRESSES = 10_000
 """Addresses remembered; the least recently seen is forgotten first."""
 
 
+@lru_cache(maxsize=MOST_ADDRESSES)
 def is_loopback(address: str) -> bool:
     """Whether an address belongs to this machine; an unreadable one (a unix socket's) does."""
     try:
