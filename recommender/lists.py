@@ -25,7 +25,7 @@ from recommender.kernels.jit import kernel
 from recommender.kernels.simd import DOUBLES
 from recommender.kernels.threads import even_ranges, run_parallel
 from recommender.voting.ranking import first_places, nearest_users
-from recommender.voting.score import electorate, rank_films
+from recommender.voting.score import count_votes, electorate, rank_films
 
 MOST_FILMS = 100
 """Films a list can have."""
@@ -61,12 +61,15 @@ class ListRecommendations:
         How many neighbours like each.
     neighbour_ids : int32 array, shape (neighbours used,)
         user_ids of those who voted, nearest first.
+    companions : int32 array, shape (<= per_pair, films of the list)
+        P(f | a) of each recommended film f for each film a of the list, by ascending position; in units of 10^-8.
     """
 
     movie_ids: NDArray[np.int32]
     scores: NDArray[np.float64]
     votes: NDArray[np.int32]
     neighbour_ids: NDArray[np.int32]
+    companions: NDArray[np.int32]
 
 
 def recommend_list(
@@ -229,7 +232,14 @@ def reranked(
 
 
 def vote(
-    neighbourhood: Neighbourhood, films: NDArray[np.int32], ranked: NDArray[np.int64], count: int, enough: int
+    neighbourhood: Neighbourhood,
+    films: NDArray[np.int32],
+    ranked: NDArray[np.int64],
+    count: int,
+    enough: int,
+    *,
+    allowed: NDArray[np.bool_] | None = None,
+    keep_named: bool = False,
 ) -> ListRecommendations:
     """Let ranked neighbours vote, and rank films by score (rules 5 and 6).
 
@@ -237,48 +247,56 @@ def vote(
     ----------
     neighbourhood : Neighbourhood
     films : int32 array
-        Catalogue positions to leave out, distinct.
+        Catalogue positions of the list, distinct.
     ranked : int64 array
         User indices, nearest first.
     count : int
         Films to return.
     enough : int
         Films with a vote from which on no more neighbours are asked.
+    allowed : bool array, shape (films in the catalogue,), optional
+        Films that may be returned. Who votes does not depend on it, nor does any score.
+    keep_named : bool
+        Whether the films of the list may be returned too; who votes does not depend on that either.
 
     Returns
     -------
     ListRecommendations
     """
-    catalogue = neighbourhood.catalogue
+    catalogue, listed = neighbourhood.catalogue, films
+    data = electorate(neighbourhood)
+    if keep_named:
+        counters, touched = _counters(catalogue)
+        ranked = ranked[: count_votes(ranked, enough, films, data, counters, touched)[2]]
+        films, enough = films[:0], len(catalogue.movie_ids) + 1  # all of these vote, and nothing is left out
+    companions = _companions_of_list(neighbourhood, listed)
+    shares = companions.sum(axis=0, dtype=np.int64) // len(listed)
+    if allowed is not None:  # a factor of 0 makes a score of 0, which no list has
+        data = data._replace(factors=np.where(allowed, data.factors, 0))
     winners, votes = np.zeros(count, dtype=np.int32), np.zeros(count, dtype=np.int32)
     scores = np.zeros(count, dtype=np.int64)
-    kept, used, _ = rank_films(
-        ranked,
-        enough,
-        films,
-        _companions_of_list(neighbourhood, films),
-        electorate(neighbourhood),
-        np.zeros(len(catalogue.movie_ids), dtype=np.int64),
-        np.zeros(len(catalogue.movie_ids) + 1, dtype=np.int32),
-        winners,
-        votes,
-        scores,
-    )
+    kept, used, _ = rank_films(ranked, enough, films, shares, data, *_counters(catalogue), winners, votes, scores)
     return ListRecommendations(
         catalogue.movie_ids[winners[:kept]],
         scores[:kept] / SCORE_ONE,
         votes[:kept],
         neighbourhood.likes.user_ids[ranked[:used]],
+        companions[:, winners[:kept]].T,
     )
 
 
-def _companions_of_list(neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> NDArray[np.int64]:
-    """P of every film for a list (rule 6): the mean over the list, rounded down; int64, shape (films,)."""
+def _counters(catalogue: Catalogue) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Room to count votes in, as `count_votes` wants it."""
+    films = len(catalogue.movie_ids)
+    return np.zeros(films, dtype=np.int64), np.zeros(films + 1, dtype=np.int32)
+
+
+def _companions_of_list(neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> NDArray[np.int32]:
+    """P(f | a) of every film f for each film a of a list; int32, shape (list, films in the catalogue)."""
     shares = neighbourhood.shares_of(films, threads=1)
     if shares.shape[1] == 0:
-        return np.zeros(len(neighbourhood.catalogue.movie_ids), dtype=np.int64)
-    mean: NDArray[np.int64] = shares.sum(axis=0, dtype=np.int64) // len(films)
-    return mean
+        return np.zeros((len(films), len(neighbourhood.catalogue.movie_ids)), dtype=np.int32)
+    return shares
 
 
 def film_bonuses(neighbourhood: Neighbourhood, films: NDArray[np.int32]) -> NDArray[np.float64]:

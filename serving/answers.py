@@ -4,103 +4,75 @@ Belongs here: the content of answers, and when a release has none. Does not belo
 (`serving.questions`), choosing a release (`serving.releases.follower`), caches and counts (`serving.service`).
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
 from recommender.errors import UsageError
-from serving.problems import Problem, not_found
-from serving.questions import Engine, RecommendQuestion, refusal
+from serving.pages import QUESTIONS, Asked, Kind, find
+from serving.questions import refusal
+from serving.reasons import explain
 from serving.releases.snapshot import Snapshot, SnapshotError, load_snapshot
+from serving.sources import Found
 from warehouse.home import Home
 from warehouse.releases.reader import release_path
 
 
-class FilmList(NamedTuple):
-    """Films of a question: those the release knows, in the order asked, and the others."""
+def list_answer(snapshot: Snapshot, deployment: str, found: Found, skip: int, cursor: str | None) -> dict[str, Any]:
+    """Describe a list: films, reasons, where it comes from, where it goes on.
 
-    known: list[int]
-    unknown: list[int]
-
-
-def sort_out(snapshot: Snapshot, movie_ids: Sequence[int]) -> FilmList:
-    """Separate films the release knows from those it does not."""
-    rows = snapshot.films.row_of
-    return FilmList(
-        [movie for movie in movie_ids if movie in rows], [movie for movie in movie_ids if movie not in rows]
-    )
-
-
-def choose_engine(snapshot: Snapshot, wanted: Engine | None, preference: str, exact_up_to_likes: int) -> str:
-    """Choose the engine: the one asked for, else the preferred one; auto is exact while that is fast enough.
-
-    Raises
-    ------
-    Problem
-        409 naming `engine`, if annoy was asked for and the release has no usable index.
+    Parameters
+    ----------
+    snapshot : Snapshot
+    deployment : str
+    found : Found
+    skip : int
+        Places before its first film.
+    cursor : str, optional
+        Of the page after this one.
     """
-    if wanted == "annoy" and snapshot.index is None:
-        raise Problem(409, "no-index", f"{snapshot.index_problem}; ask with engine=exact", "engine")
-    if wanted is not None:
-        return wanted
-    small = len(snapshot.neighbourhood.likes.films) <= exact_up_to_likes
-    if snapshot.index is None or preference == "exact" or (preference == "auto" and small):
-        return "exact"
-    return "annoy"
+    ids = snapshot.neighbourhood.catalogue.movie_ids
+    movies, films = ids[found.films].tolist(), snapshot.films
+    because: list[list[tuple[int, float]]] = [[] for _ in movies]
+    tags: list[list[int]] = because  # type: ignore[assignment]
+    if found.named is not None and found.parts is not None and movies:
+        because, tags = explain(snapshot.neighbourhood, snapshot.mean_vector, found.named, found.films, found.parts)
+    votes = [None] * len(movies) if found.votes is None else found.votes.tolist()
+    return {
+        **_origin(snapshot, deployment),
+        "source": found.source,
+        "input": [films.title(movie) for movie in found.input],
+        "inputs": found.inputs,
+        "unknown": list(found.unknown),
+        "films_left": found.left,
+        "recommendations": [
+            {
+                "rank": rank,
+                **films.card(movie),
+                "score": score,
+                "votes": vote,
+                "because": [_reason(snapshot, place, share) for place, share in reasons],
+                "common_tags": [snapshot.tags[tag] for tag in common],
+            }
+            for rank, (movie, score, vote, reasons, common) in enumerate(
+                zip(movies, found.scores.tolist(), votes, because, tags, strict=True), start=skip + 1
+            )
+        ],
+        "cursor": cursor,
+    }
 
 
-def live_answer(snapshot: Snapshot, deployment: str, films: FilmList, num: int, engine: str) -> dict[str, Any]:
-    """Recommend from the release's model, computed now.
-
-    Raises
-    ------
-    Problem
-        404 naming `ids`, if no film is known, or none of those known has a vector.
-    """
-    if not films.known:
-        raise not_found("ids", f"release {snapshot.release} knows none of these films; find films with /movies?q=TITLE")
-    if not any(snapshot.has_vector(movie) for movie in films.known):
-        text = "none of these films has tags, so nobody's taste can be compared with them; add a film that has"
-        raise Problem(404, "no-vector", text, "ids")
-    return _recommendation(snapshot, deployment, films, snapshot.rank_films(films.known, num, engine))
-
-
-def pair_answer(snapshot: Snapshot, deployment: str, one: int, other: int) -> dict[str, Any]:
-    """Recommend from the precomputed table; same shape as `live_answer`.
-
-    Raises
-    ------
-    Problem
-        404 naming `a` or `b`, if that is not a sign-up film, or both are the same.
-    """
-    for parameter, movie in (("a", one), ("b", other)):
-        if movie not in snapshot.films.signup_rank:
-            known = movie in snapshot.films.row_of
-            reason = "is not a sign-up film; ask /recommend" if known else f"is unknown to release {snapshot.release}"
-            raise not_found(parameter, f"film {movie} {reason}")
-    if one == other:
-        raise not_found("b", f"film {one} does not make a pair with itself; choose another")
-    return _recommendation(snapshot, deployment, FilmList([one, other], []), snapshot.pairs.find(one, other))
+def _reason(snapshot: Snapshot, place: int, share: float) -> dict[str, Any]:
+    """A film named for a recommendation; without id and title for all others together."""
+    if place < 0:
+        return {"movie_id": None, "title": None, "share": share}
+    movie = int(snapshot.neighbourhood.catalogue.movie_ids[place])
+    return {"movie_id": movie, "title": snapshot.films.card(movie)["title"], "share": share}
 
 
 def _origin(snapshot: Snapshot, deployment: str) -> dict[str, str]:
     """What every answer says about where it comes from."""
     return {"release": snapshot.release, "model_version": snapshot.model_version, "deployment": deployment}
-
-
-def _recommendation(
-    snapshot: Snapshot, deployment: str, films: FilmList, ranked: Sequence[tuple[int, float, int]]
-) -> dict[str, Any]:
-    return {
-        **_origin(snapshot, deployment),
-        "input": [snapshot.films.title(movie) for movie in films.known],
-        "unknown": films.unknown,
-        "recommendations": [
-            {"rank": rank, **snapshot.films.card(movie), "score": score, "votes": votes}
-            for rank, (movie, score, votes) in enumerate(ranked, start=1)
-        ],
-    }
 
 
 def signup_answer(snapshot: Snapshot, deployment: str) -> dict[str, Any]:
@@ -131,27 +103,36 @@ def release_answer(snapshot: Snapshot, deployment: str) -> dict[str, Any]:
     return {**snapshot.lineage, "deployment": deployment}
 
 
-def answer(home: Home, movie_ids: Sequence[int], num: int, engine: Engine | None = None) -> dict[str, Any]:
-    """Recommend from the live release of a home, without a service: what `marquee recommend` prints.
+def answer(home: Home, asked: Asked) -> dict[str, Any]:
+    """Answer from the live release of a home, without a service: what the command line prints.
 
-    The answer is that of `/recommend` with engine=exact by default; its deployment is ``command-line``.
+    The answer is that of the service with engine=exact by default; its deployment is ``command-line``.
 
     Raises
     ------
-    UsageError
-        If the films or their number would be refused with 422 over HTTP.
     Problem
         If the release has no answer.
     NoReleaseError
         If nothing is live.
     """
+    snapshot = _load_live(home)
+    page = find(snapshot, asked, "exact", 0)
+    return list_answer(snapshot, "command-line", page.found, page.skip, page.cursor)
+
+
+def asked_list(kind: Kind, subject: tuple[int, ...], **parameters: object) -> Asked:
+    """Make a question of values from outside HTTP; None or an empty list: not given.
+
+    Raises
+    ------
+    UsageError
+        If they would be refused with 422 over HTTP.
+    """
+    given = {name: value for name, value in parameters.items() if value is not None and value != []}
     try:
-        question = RecommendQuestion(ids=list(movie_ids), num=num, engine=engine)
+        return Asked(kind, subject, QUESTIONS[kind].model_validate(given))
     except ValidationError as error:
         raise UsageError(refusal(error.errors()).detail) from None
-    snapshot = _load_live(home)
-    chosen = choose_engine(snapshot, question.engine, "exact", 0)
-    return live_answer(snapshot, "command-line", sort_out(snapshot, question.ids), question.num, chosen)
 
 
 def _load_live(home: Home) -> Snapshot:

@@ -19,18 +19,19 @@ from warehouse.home import Home
 
 @dataclass(frozen=True)
 class RecordedAnswer:
-    """An answer as bytes, with what the log wants to know of it: ids of the films asked for and recommended."""
+    """An answer as bytes, with what the log wants to know of it: ids of the films, who made the list."""
 
     body: bytes
     known: list[int]
     unknown: list[int]
     recommended: list[int]
+    engine: str
 
     @classmethod
-    def of(cls, values: dict[str, Any], known: list[int], unknown: list[int]) -> "RecordedAnswer":
+    def of(cls, values: dict[str, Any], known: list[int], unknown: list[int], engine: str) -> "RecordedAnswer":
         """Encode an answer and note its films."""
         recommended = [film["movie_id"] for film in values.get("recommendations", ())]
-        return cls(to_json(values), known, unknown, recommended)
+        return cls(to_json(values), known, unknown, recommended, engine)
 
 
 class Recorder:
@@ -60,7 +61,6 @@ class Recorder:
         self,
         endpoint: str,
         chosen: Chosen,
-        engine: str,
         num: int,
         answer: RecordedAnswer,
         started: float,
@@ -71,7 +71,7 @@ class Recorder:
         """Count an answer and log it; `started` is the performance counter when its request arrived."""
         snapshot, variant = chosen
         if status == 200:
-            ANSWERS.labels(snapshot.release, variant, engine).inc()
+            ANSWERS.labels(snapshot.release, variant, answer.engine).inc()
             if not answer.recommended:
                 EMPTY.labels(snapshot.release).inc()
         UNKNOWN.inc(len(answer.unknown))
@@ -86,7 +86,7 @@ class Recorder:
                 model_version=snapshot.model_version,
                 deployment=self._settings.deployment,
                 variant=variant,
-                engine=engine,
+                engine=answer.engine,
                 num=num,
                 known_ids=answer.known,
                 unknown_ids=answer.unknown,

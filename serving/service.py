@@ -12,19 +12,22 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from cachetools import LRUCache
 
 from recommender.kernels.threads import thread_count
-from serving.answers import choose_engine, live_answer, pair_answer, search_answer, signup_answer, sort_out
+from serving.answers import list_answer, search_answer, signup_answer
+from serving.cursors import read_cursor
 from serving.metrics import CACHE, LOAD_PROBLEMS, SERVED, SWITCHES
+from serving.pages import Asked, find, is_stored
 from serving.problems import Problem, no_release, to_json
-from serving.questions import RecommendQuestion, SearchQuestion
+from serving.questions import SearchQuestion
 from serving.recorder import RecordedAnswer, Recorder
 from serving.releases.follower import Chosen, LiveReleases, Variant
 from serving.releases.snapshot import Snapshot
 from serving.settings import ServingSettings
+from serving.sources import choose_engine
 from warehouse.home import Home
 
 logger = logging.getLogger("marquee.serving")
@@ -40,7 +43,7 @@ class Reply:
         JSON.
     chosen : Chosen
     engine : str or None
-        exact, annoy or table, for recommendations.
+        exact, annoy, table or live, for recommendations.
     """
 
     body: bytes
@@ -93,11 +96,12 @@ class Service:
         LOAD_PROBLEMS.set(bool(self.releases.problem))
         for snapshot in (self.releases.champion, self.releases.challenger):
             if snapshot is not None:
-                self._pool.submit(lambda kept: kept.titles, snapshot)
+                self._pool.submit(snapshot.prepare)
 
     async def _follow(self) -> None:
         while True:
             await asyncio.sleep(self.settings.poll_seconds)
+            self.releases.forget()
             self.recorder.flush_if_old()
             if self.releases.behind():
                 await asyncio.to_thread(self._look)
@@ -132,52 +136,69 @@ class Service:
             )  # fmt: skip
         return chosen
 
-    async def recommend(self, chosen: Chosen, question: RecommendQuestion) -> Reply:
-        """Recommend films for a list, computed now or cached.
+    async def recommend(self, client: str | None, asked: Asked) -> Reply:
+        """Answer with a page of a list: stored, computed now, or cached.
 
         Raises
         ------
         Problem
         """
         started = time.perf_counter()
-        snapshot, settings = chosen.snapshot, self.settings
-        engine = choose_engine(snapshot, question.engine, settings.engine, settings.exact_up_to_likes)
-        key = ("recommend", tuple(question.ids), question.num, engine)
+        chosen = self.choose(client)
+        if asked.question.cursor is not None:
+            chosen = await self._continued(chosen, asked.question.cursor)
+        snapshot, question = chosen.snapshot, asked.question
+        engine = getattr(question, "engine", None)
+        key = (asked.kind, asked.subject, question.num, question.cursor, engine, question.identity())
         cached = found = self._cached(snapshot, key)
+        num = question.num or 0
         if found is None:
-            films = sort_out(snapshot, question.ids)
-
-            def compute() -> RecordedAnswer:
-                values = live_answer(snapshot, settings.deployment, films, question.num, engine)
-                return RecordedAnswer.of(values, *films)
-
             try:
-                found = await self._compute(compute)
+                stored = is_stored(snapshot, asked)
+                found = self._answer(snapshot, asked) if stored else await self._compute(
+                    lambda: self._answer(snapshot, asked)
+                )  # fmt: skip
             except Problem as problem:
-                if problem.status == 404:
-                    refused = RecordedAnswer(b"", *films, [])
-                    self.recorder.record("recommend", chosen, engine, question.num, refused, started, status=404)
+                if problem.status == 404 and asked.kind == "recommend":
+                    self.recorder.record(
+                        asked.kind, chosen, num, self._unanswered(snapshot, asked), started, status=404
+                    )
                 raise
             self._keep(snapshot, key, found)
-        hit = cached is not None
-        self.recorder.record("recommend", chosen, engine, question.num, found, started, cached=hit)
-        return Reply(found.body, chosen, engine)
+        self.recorder.record(asked.kind, chosen, num, found, started, cached=cached is not None)
+        return Reply(found.body, chosen, found.engine)
 
-    def pair(self, chosen: Chosen, one: int, other: int) -> Reply:
-        """Recommend films for a pair from the table.
+    def _answer(self, snapshot: Snapshot, asked: Asked) -> RecordedAnswer:
+        settings = self.settings
+        page = find(snapshot, asked, settings.engine, settings.exact_up_to_likes)
+        values = list_answer(snapshot, settings.deployment, page.found, page.skip, page.cursor)
+        # The films of a user say who it is: they are not logged.
+        known = [] if asked.kind == "users" else list(page.found.input)
+        return RecordedAnswer.of(values, known, list(page.found.unknown), page.found.engine)
+
+    def _unanswered(self, snapshot: Snapshot, asked: Asked) -> RecordedAnswer:
+        """What the log keeps of a list nobody could answer."""
+        ids = getattr(asked.question, "ids", [])
+        known = [movie for movie in ids if movie in snapshot.films.row_of]
+        settings = self.settings
+        engine = choose_engine(
+            snapshot, getattr(asked.question, "engine", None), settings.engine, settings.exact_up_to_likes
+        )
+        return RecordedAnswer(b"", known, [movie for movie in ids if movie not in snapshot.films.row_of], [], engine)
+
+    async def _continued(self, chosen: Chosen, text: str) -> Chosen:
+        """What answers a page after the first: the release that answered the first, as long as its files are kept.
 
         Raises
         ------
         Problem
+            410 naming `cursor`, if the release was retired; 422, if no release made the cursor.
         """
-        started = time.perf_counter()
-        key = ("pairs", one, other)
-        cached = found = self._cached(chosen.snapshot, key)
-        if found is None:
-            values = pair_answer(chosen.snapshot, self.settings.deployment, one, other)
-            found = self._keep(chosen.snapshot, key, RecordedAnswer.of(values, [one, other], []))
-        self.recorder.record("pairs", chosen, "table", 0, found, started, cached=cached is not None)
-        return Reply(found.body, chosen, "table")
+        cursor = read_cursor(text)
+        for variant, snapshot in (("champion", self.releases.champion), ("challenger", self.releases.challenger)):
+            if snapshot is not None and snapshot.release == cursor.release:
+                return Chosen(snapshot, cast(Variant, variant))
+        return Chosen(await self._compute(lambda: self.releases.kept(cursor)), chosen.variant)
 
     def signup_movies(self, chosen: Chosen) -> Reply:
         """List the sign-up films."""
@@ -185,7 +206,7 @@ class Service:
         found = self._cached(chosen.snapshot, key)
         if found is None:
             values = signup_answer(chosen.snapshot, self.settings.deployment)
-            found = self._keep(chosen.snapshot, key, RecordedAnswer.of(values, [], []))
+            found = self._keep(chosen.snapshot, key, RecordedAnswer.of(values, [], [], ""))
         return Reply(found.body, chosen)
 
     async def search(self, chosen: Chosen, question: SearchQuestion) -> Reply:

@@ -1,4 +1,4 @@
-"""Commands that only look: `query`, `recommend`, `status`, `doctor`, `parameters` and `home`.
+"""Commands that only look: `query`, `status`, `doctor`, `parameters` and `home`.
 
 Belongs here: their arguments and what is printed. `home` also creates the folders it names.
 """
@@ -87,28 +87,6 @@ def _print_csv(found: duckdb.DuckDBPyConnection, rows: int | None) -> None:
     writer.writerow(column[0] for column in found.description or [])
     batches = iter(lambda: found.fetchmany(10_000), [])
     writer.writerows(islice(chain.from_iterable(batches), rows))
-
-
-@commands.command()
-def recommend(
-    context: typer.Context,
-    movie_ids: Annotated[list[int], typer.Argument(metavar="MOVIE_ID...", help="1 to 100 films the user likes.")],
-    num: Annotated[int, typer.Option("-n", "--num", min=1, max=100, help="How many films.")] = 10,
-    as_json: JsonFlag = False,
-) -> None:
-    """Recommend films to somebody who likes these, from the model of the live release."""
-    from serving.answers import answer
-
-    found = answer(home_of(context), movie_ids, num)
-    if as_json:
-        print_json(found)
-        return
-    print(f"release {found['release']}, model {found['model_version']}")
-    print("likes: " + ", ".join(film["title"] for film in found["input"]))
-    if found["unknown"]:
-        print("unknown: " + ", ".join(map(str, found["unknown"])))
-    for film in found["recommendations"]:
-        print(f"{film['rank']:>3}  {film['title']} ({film['votes']} votes)")
 
 
 @commands.command()

@@ -24,8 +24,20 @@ from serving.http.compact import PageFiles, respond
 from serving.http.middleware import Guard
 from serving.http.openapi import documented, openapi_document
 from serving.metrics import REFUSED, metrics_text
+from serving.pages import Asked
 from serving.problems import MEDIA_TYPE, Problem, bad_parameter, to_json
-from serving.questions import Client, FilmId, NoParameters, RecommendQuestion, SearchQuestion, refusal
+from serving.questions import (
+    Client,
+    FilmId,
+    NoParameters,
+    PairQuestion,
+    PopularQuestion,
+    RecommendQuestion,
+    SearchQuestion,
+    SimilarQuestion,
+    UserQuestion,
+    refusal,
+)
 from serving.releases.follower import Chosen
 from serving.service import Reply, Service
 from serving.settings import ServingSettings
@@ -173,23 +185,50 @@ def _add_answers(app: FastAPI, service: Service) -> None:
     """Add the endpoints that answer from a release."""
     deployment = service.settings.deployment
 
-    @app.get("/recommend", **documented(documents.Recommendation, 404, 409))
+    @app.get("/recommend", **documented(documents.Recommendation, 404, 409, 410))
     async def recommend(
         request: Request, question: Annotated[RecommendQuestion, Query()], client: ClientKey = None
     ) -> Response:
         """Recommend films to somebody who likes these, computed live from the release's model."""
-        return _response(request, await service.recommend(service.choose(client), question), deployment)
+        return _response(request, await service.recommend(client, Asked("recommend", (), question)), deployment)
 
-    @app.get("/pairs/{a}/{b}", **documented(documents.Recommendation, 404))
+    @app.get("/pairs/{a}/{b}", **documented(documents.Recommendation, 404, 410))
     async def pairs(
         request: Request,
         a: SignupFilmId,
         b: SignupFilmId,
-        question: Annotated[NoParameters, Query()],
+        question: Annotated[PairQuestion, Query()],
         client: ClientKey = None,
     ) -> Response:
         """Recommend films to somebody who likes two sign-up films, from the precomputed table."""
-        return _response(request, service.pair(service.choose(client), a, b), deployment)
+        return _response(request, await service.recommend(client, Asked("pairs", (a, b), question)), deployment)
+
+    @app.get("/users/{user_id}/recommendations", **documented(documents.Recommendation, 404, 410))
+    async def users(
+        request: Request,
+        user_id: Annotated[FilmId, PathParameter(description="A user of the ratings.")],
+        question: Annotated[UserQuestion, Query()],
+        client: ClientKey = None,
+    ) -> Response:
+        """Recommend films to a user, from all they like, without what they have rated."""
+        return _response(request, await service.recommend(client, Asked("users", (user_id,), question)), deployment)
+
+    @app.get("/movies/{movie_id}/similar", **documented(documents.Recommendation, 404, 410))
+    async def similar(
+        request: Request,
+        movie_id: Annotated[FilmId, PathParameter(description="A film.")],
+        question: Annotated[SimilarQuestion, Query()],
+        client: ClientKey = None,
+    ) -> Response:
+        """List films similar to one: liked by the same users, and with the same tags."""
+        return _response(request, await service.recommend(client, Asked("similar", (movie_id,), question)), deployment)
+
+    @app.get("/popular", **documented(documents.Recommendation, 404, 410))
+    async def popular(
+        request: Request, question: Annotated[PopularQuestion, Query()], client: ClientKey = None
+    ) -> Response:
+        """List the most liked films: of all, of late, of a genre, of a decade."""
+        return _response(request, await service.recommend(client, Asked("popular", (), question)), deployment)
 
     @app.get("/movies", **documented(documents.FoundFilms))
     async def movies(

@@ -4,7 +4,7 @@ Belongs here: what is written in the document beside the parameters, which FastA
 not belong here: making answers (`serving.answers`).
 """
 
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
@@ -39,20 +39,36 @@ class Film(_Document):
     genres: list[str]
 
 
+class Reason(_Document):
+    """A film that speaks for a recommendation."""
+
+    movie_id: int | None = Field(description="null: all films that are not named, together; the last entry.")
+    title: str | None
+    share: float = Field(gt=0, le=1, description="Its part of the score; the shares of a recommendation add up to 1.")
+
+
 class RecommendedFilm(Film):
     """A recommendation."""
 
     rank: int = Field(ge=1)
-    score: float = Field(gt=0, description="What decides the place in the list.")
-    votes: int = Field(ge=0, description="Neighbours who like the film.")
+    score: float = Field(ge=0, description="What decides the place in the list; of popular films: users who like it.")
+    votes: int | None = Field(ge=0, description="Neighbours who like the film; null for lists without neighbours.")
+    because: list[Reason] = Field(max_length=5, description="Films named or liked that speak for it, most first.")
+    common_tags: list[str] = Field(max_length=3, description="Tags it has in common with these films.")
 
 
 class Recommendation(_Answer):
-    """Recommendations for a list of films, from the table or computed live."""
+    """A page of recommendations, whatever the kind of list."""
 
-    input: list[FilmName] = Field(description="The known films of the request, in its order.")
+    source: Literal["pairs", "live", "users", "similar", "popular"] = Field(
+        description="Where the list comes from; popular where nothing else could answer."
+    )
+    input: list[FilmName] = Field(description="Known films of the request; of a user, up to 20 films they like.")
+    inputs: int = Field(ge=0, description="How many films were named or are liked.")
     unknown: list[int] = Field(description="Ids this release does not know; they were left out.")
+    films_left: int | None = Field(description="Films the filters leave before the cut; null without filters.")
     recommendations: list[RecommendedFilm]
+    cursor: str | None = Field(description="Of the next page; null on the last.")
 
 
 class SignupFilm(Film):
@@ -139,6 +155,7 @@ class ProblemDetails(_Document):
 _MEANINGS = {
     404: "The release does not know what was asked for.",
     409: "This release cannot answer in the way asked for.",
+    410: "The release of the cursor was retired.",
     422: "A parameter is missing, unknown or malformed; `parameter` names it.",
     429: "Too many requests; Retry-After says when to come back.",
     503: "No release is live.",

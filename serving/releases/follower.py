@@ -13,13 +13,22 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from serving.releases.snapshot import Snapshot, SnapshotError, load_snapshot
+from cachetools import TTLCache
+
+from serving.cursors import Cursor, gone, require_own
+from serving.releases.snapshot import Snapshot, SnapshotError, cursor_key, load_snapshot
 from warehouse.home import Home
 
 Variant = Literal["champion", "challenger"]
 
 RETRY_SECONDS = 5.0
 """Pause before a release that could not be loaded is tried again: its files may still be arriving."""
+
+
+KEPT_RELEASES = 2
+"""Releases that are not live any more in memory at most, for cursors of theirs."""
+
+KEPT_SECONDS = 300.0
 
 
 class Chosen(NamedTuple):
@@ -73,6 +82,8 @@ class LiveReleases:
         self._failed: dict[Path, tuple[str, float]] = {}
         self._gone = False
         self._looking = threading.Lock()
+        self._kept: TTLCache[str, Snapshot] = TTLCache(KEPT_RELEASES, KEPT_SECONDS)
+        self._reading = threading.Lock()
 
     def look(self) -> bool:
         """Load what the links point to now, if that is not being served already. May take as long as loading does.
@@ -114,6 +125,40 @@ class LiveReleases:
         if bucket(challenger.release, client) < self.challenger_share:
             return Chosen(challenger, "challenger")
         return Chosen(champion, "champion")
+
+    def kept(self, cursor: Cursor) -> Snapshot:
+        """Load the release of a cursor again; it stays in memory for a while, for the pages after this one.
+
+        The seal is verified before anything is loaded: a release that was never live made no cursor.
+
+        Raises
+        ------
+        Problem
+            410 naming `cursor`, if the release was retired; 422, if it did not make the cursor.
+        """
+        with self._reading:
+            snapshot = self._kept.get(cursor.release)
+            if snapshot is None:
+                path = self.home.release_file(cursor.release)
+                try:
+                    key = cursor_key(self.home, cursor.release)
+                except OSError:
+                    raise gone(cursor.release) from None
+                require_own(cursor, key)
+                try:
+                    snapshot = load_snapshot(self.home, path)
+                except SnapshotError:
+                    raise gone(cursor.release) from None
+                self._kept[cursor.release] = snapshot
+            return snapshot
+
+    def forget(self) -> None:
+        """Let go of releases loaded for cursors that nobody has used for a while."""
+        if self._kept and self._reading.acquire(blocking=False):
+            try:
+                self._kept.expire()
+            finally:
+                self._reading.release()
 
     def _follow(self, variant: Variant, link: Path) -> bool:
         """Bring one variant in line with its link."""

@@ -9,6 +9,7 @@ the last reference, and memory maps, index and arrays go with it: reference coun
 connection outlives loading.
 """
 
+import hashlib
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,20 +20,23 @@ from typing import Any
 
 import duckdb
 import numpy as np
+from numpy.typing import NDArray
 
 from recommender.ann.bound import BoundIndex, bind
 from recommender.ann.index import IndexFileError, open_index
 from recommender.data.model_data import Neighbourhood
 from recommender.errors import MarqueeError
-from recommender.lists import profile_scores, reranked, vote
+from recommender.items.similar import SimilarFilms
+from recommender.lists import ListRecommendations, profile_scores, reranked, vote
 from recommender.voting.ranking import nearest_users
 from serving.releases.films import Films, load_films
+from serving.releases.filters import FilmFacts, film_facts
 from serving.releases.lineage import check_rows, describe_model, describe_source, release_row
 from serving.releases.pair_table import PairTable, load_pair_table
 from serving.search.titles import TitleIndex, index_titles
 from warehouse.home import Home
 from warehouse.releases.model_folder import INDEX_FILE
-from warehouse.releases.pack import open_pack, read_manifest
+from warehouse.releases.pack import ReleaseLists, open_lists, open_pack, read_manifest
 
 
 class SnapshotError(MarqueeError):
@@ -55,6 +59,12 @@ class Snapshot:
     index : BoundIndex or None
         None if the model's index cannot be used; `index_problem` then says why.
     index_problem : str
+    lists : ReleaseLists or None
+        For users and films; None for a release from before them.
+    tags : list of str
+        What the columns of the vectors are called.
+    cursor_key : bytes
+        What cursors of this release are sealed with.
     lineage : dict
         What `/release` tells.
     """
@@ -67,6 +77,9 @@ class Snapshot:
     positions: dict[int, int]
     index: BoundIndex | None
     index_problem: str
+    lists: ReleaseLists | None
+    tags: list[str]
+    cursor_key: bytes
     lineage: dict[str, Any]
     _titles_lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
@@ -85,36 +98,105 @@ class Snapshot:
         position = self.positions.get(movie_id)
         return position is not None and bool(self.neighbourhood.catalogue.vector_rows[position] >= 0)
 
-    def rank_films(self, movie_ids: Sequence[int], num: int, engine: str) -> list[tuple[int, float, int]]:
+    @cached_property
+    def facts(self) -> FilmFacts:
+        """What films are filtered by."""
+        return film_facts(self.films, self.positions)
+
+    @cached_property
+    def mean_vector(self) -> NDArray[np.float32]:
+        """Mean of all film vectors: what is above it says something about a film."""
+        vectors = self.neighbourhood.catalogue.vectors
+        return vectors.mean(axis=0) if len(vectors) else np.zeros(vectors.shape[1], dtype=np.float32)
+
+    @cached_property
+    def similar_films(self) -> SimilarFilms:
+        """Similar films of any film, computed now."""
+        return SimilarFilms(self.neighbourhood)
+
+    @cached_property
+    def _companion_rows(self) -> dict[int, int]:
+        """Row of the kept companions by catalogue position."""
+        return {position: row for row, position in enumerate(self.neighbourhood.companions.films.tolist())}
+
+    def prepare(self) -> None:
+        """Make what recommendations need not wait for: title search, filters, means."""
+        _ = self.titles, self.facts, self.mean_vector
+        if self.lists is not None:
+            _ = self.similar_films
+
+    def places(self, movie_ids: Sequence[int]) -> NDArray[np.int32]:
+        """Catalogue positions of some films, in their order; films that are not in the catalogue are left out."""
+        return np.array([self.positions[movie] for movie in movie_ids if movie in self.positions], dtype=np.int32)
+
+    def companions_of(self, named: NDArray[np.int32], films: NDArray[np.int32]) -> NDArray[np.int32]:
+        """P(f | a) of some films f for sign-up films a, as kept in the pack; int32, shape (films, named)."""
+        shares = self.neighbourhood.companions.shares
+        if shares.shape[1] == 0 or len(shares) == 0:
+            return np.zeros((len(films), len(named)), dtype=np.int32)
+        return np.array([shares[self._companion_rows[place]][films] for place in named.tolist()], dtype=np.int32).T
+
+    def popular(self, name: str) -> tuple[NDArray[np.int32], NDArray[np.integer]] | None:
+        """Films of a popular list with the likes counted, best first; None if the release has no such list.
+
+        All but `recent` follow from the likes of the films, and go on after the hundred that are published. So releases
+        from before these lists have them, too.
+        """
+        catalogue = self.neighbourhood.catalogue
+        if self.lists is not None and name in self.lists.popular and name == "recent":
+            films, likes = self.lists.popular[name]
+            return films, likes
+        kind, _, value = name.partition(":")
+        if name == "all":
+            mask = np.ones(len(catalogue.movie_ids), dtype=bool)
+        elif kind == "genre" and value.lower() in self.facts.genres:
+            mask = self.facts.genres[value.lower()][1]
+        elif kind == "decade" and value.isdecimal() and len(value) == 4 and value.endswith("0"):
+            mask = (self.facts.years >= int(value)) & (self.facts.years < int(value) + 10)
+        else:
+            return None
+        films = np.flatnonzero(mask & (catalogue.like_counts > 0)).astype(np.int32)
+        return (films, catalogue.like_counts[films]) if len(films) else None
+
+    def vote(
+        self,
+        named: NDArray[np.int32],
+        count: int,
+        engine: str,
+        allowed: NDArray[np.bool_] | None = None,
+        keep_named: bool = False,
+    ) -> ListRecommendations:
         """Recommend films to somebody who likes these: the same neighbours and votes as in the table.
 
-        Who votes depends on the list alone, by the release's own `per_pair`, never on `num`: asking for more films
+        Who votes depends on the list alone, by the release's own `per_pair`, never on `count`: asking for more films
         continues the list, and two sign-up films get what the table holds for them.
 
         Parameters
         ----------
-        movie_ids : sequence of int
-            Distinct films of the release, at least one of them with a vector.
-        num : int
+        named : int32 array
+            Distinct catalogue positions, ascending, at least one of them with a vector.
+        count : int
             Films to return at most.
         engine : {'exact', 'annoy'}
             annoy needs the snapshot to have an index.
-
-        Returns
-        -------
-        list of (movie_id, score, votes)
-            Best first.
+        allowed : bool array, shape (films in the catalogue,), optional
+            Films that may be returned; all others are left out before the cut.
+        keep_named : bool
+            Whether the films of the list may be returned too.
         """
         neighbourhood, parameters = self.neighbourhood, self.neighbourhood.parameters
-        known = [self.positions[movie] for movie in movie_ids if movie in self.positions]
-        films = np.array(sorted(known), dtype=np.int32)
         most = parameters.max_neighbours
         if engine == "exact":
-            ranked = nearest_users(profile_scores(neighbourhood, films), neighbourhood.eligible, most)
+            ranked = nearest_users(profile_scores(neighbourhood, named), neighbourhood.eligible, most)
         else:
             assert self.index is not None
-            ranked = reranked(neighbourhood, films, self.index, most)
-        found = vote(neighbourhood, films, ranked, num, parameters.per_pair)
+            ranked = reranked(neighbourhood, named, self.index, most)
+        count = min(count, len(self.positions))
+        return vote(neighbourhood, named, ranked, count, parameters.per_pair, allowed=allowed, keep_named=keep_named)
+
+    def rank_films(self, movie_ids: Sequence[int], num: int, engine: str) -> list[tuple[int, float, int]]:
+        """Recommend films to somebody who likes these: (movie_id, score, votes), best first."""
+        found = self.vote(np.sort(self.places(movie_ids)), num, engine)
         return list(zip(found.movie_ids.tolist(), found.scores.tolist(), found.votes.tolist(), strict=True))
 
     def warm_up(self) -> None:
@@ -143,10 +225,11 @@ def load_snapshot(home: Home, path: Path) -> Snapshot:
             pack = home.pack_folder(release)
             manifest = read_manifest(pack)
             _require_same(row, manifest, release, path)
-            neighbourhood = open_pack(pack)
+            neighbourhood, lists = open_pack(pack), open_lists(pack)
             with ThreadPoolExecutor(1) as beside:  # kernels and matrix products do not hold the interpreter's lock
                 opening = beside.submit(_open_index, home, row["model_version"], neighbourhood)
                 films, pairs = load_films(con), load_pair_table(con)
+                tags = [tag for (tag,) in con.execute("SELECT tag FROM genome_tags ORDER BY tag_id").fetchall()]
                 index, index_problem = opening.result()
         finally:
             con.close()
@@ -171,8 +254,16 @@ def load_snapshot(home: Home, path: Path) -> Snapshot:
         {movie: position for position, movie in enumerate(movie_ids)},
         index,
         index_problem,
+        lists,
+        tags,
+        cursor_key(home, release),
         lineage,
     )
+
+
+def cursor_key(home: Home, release: str) -> bytes:
+    """What cursors of a release are sealed with: known to those who have its pack, or an answer from it."""
+    return hashlib.sha256((home.pack_folder(release) / "manifest.json").read_bytes()).digest()
 
 
 def _require_same(row: dict[str, Any], manifest: dict[str, Any], release: str, path: Path) -> None:

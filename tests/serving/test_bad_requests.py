@@ -48,6 +48,26 @@ BAD = [
     ("/pairs/1'%20OR/2", "a"),
     ("/pairs/99999999999999/2", "a"),
     ("/pairs/1/2?x=1", "x"),
+    ("/pairs/1/2?num=0", "num"),
+    ("/recommend?ids=1&years=1999-1990", "years"),
+    ("/recommend?ids=1&years=99", "years"),
+    ("/recommend?ids=1&years=1990-", "years"),
+    ("/recommend?ids=1&years=1990&years=1991", "years"),
+    ("/recommend?ids=1&genre=", "genre"),
+    ("/recommend?ids=1&exclude=x", "exclude"),
+    ("/recommend?ids=1&exclude=3,3", "exclude"),
+    ("/recommend?ids=1&seen=maybe", "seen"),
+    ("/recommend?ids=1&fallback=yes", "fallback"),
+    ("/recommend?ids=1&cursor=", "cursor"),
+    ("/recommend?ids=1&cursor=" + "A" * 55, "cursor"),
+    ("/recommend?ids=1&cursor=%F0%9F%98%80", "cursor"),
+    ("/users/x/recommendations", "user_id"),
+    ("/users/0/recommendations", "user_id"),
+    ("/users/1/recommendations?num=101", "num"),
+    ("/movies/-1/similar", "movie_id"),
+    ("/movies/1/similar?seen=keep", "seen"),
+    ("/popular?list=", "list"),
+    ("/popular?fallback=no", "fallback"),
     ("/movies", "q"),
     ("/movies?q=", "q"),
     ("/movies?q=" + "a" * 101, "q"),
@@ -80,7 +100,13 @@ def test_what_the_release_does_not_know_is_not_found(client: TestClient, snapsho
     signup = snapshot.films.signup_ids[0]
     other = next(movie for movie in snapshot.films.movie_ids if movie not in snapshot.films.signup_rank)
     for path, parameter in (
-        ("/recommend?ids=2000000000", "ids"),
+        ("/recommend?ids=2000000000&fallback=no", "ids"),
+        (f"/recommend?ids={signup}&genre=Nonsense", "genre"),
+        (f"/pairs/{signup}/{snapshot.films.signup_ids[1]}?genre=Nonsense", "genre"),
+        ("/users/2000000000/recommendations?fallback=no", "user_id"),
+        ("/movies/2000000000/similar?fallback=no", "movie_id"),
+        ("/popular?list=unheard-of", "list"),
+        ("/popular?list=genre:Nonsense", "list"),
         (f"/pairs/{signup}/2000000000", "b"),
         (f"/pairs/2000000000/{signup}", "a"),
         (f"/pairs/{other}/{signup}", "a"),
@@ -94,7 +120,7 @@ def test_a_film_without_vector_alone_is_explained(client: TestClient, snapshot: 
     bare = next(
         movie for movie, has in zip(snapshot.films.movie_ids, snapshot.films.has_vector, strict=True) if not has
     )
-    response = client.get(f"/recommend?ids={bare}")
+    response = client.get(f"/recommend?ids={bare}&fallback=no")
     assert (response.status_code, response.json()["type"]) == (404, "urn:marquee:problem:no-vector")
     both = client.get(f"/recommend?ids={bare},{snapshot.films.signup_ids[0]}").json()
     assert [film["movie_id"] for film in both["input"]] == [bare, snapshot.films.signup_ids[0]]
@@ -133,7 +159,7 @@ def test_a_failure_of_ours_shows_nothing_of_the_inside(built: TwoReleases, monke
     def broken(*_: object) -> None:
         raise RuntimeError("secret path /home/someone")
 
-    monkeypatch.setattr("serving.service.pair_answer", broken)
+    monkeypatch.setattr("serving.service.find", broken)
     app = create_app(built.home, ServingSettings(request_log=False))
     with TestClient(app, raise_server_exceptions=False) as client:
         response = client.get("/pairs/1/2")

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from recommender.errors import MarqueeError, UsageError
-from serving.answers import answer
+from serving.answers import answer, asked_list
 from serving.http.app import create_app
 from serving.releases.snapshot import Snapshot, load_snapshot
 from serving.settings import ServingSettings
@@ -14,7 +14,9 @@ from tests.serving.conftest import TestClient, TwoReleases
 from warehouse.home import Home
 from warehouse.releases.reader import NoReleaseError, open_release
 
-SHAPE = {"release", "model_version", "deployment", "input", "unknown", "recommendations"}
+ORIGIN = {"release", "model_version", "deployment", "source"}
+SHAPE = {*ORIGIN, "input", "inputs", "unknown", "films_left", "recommendations", "cursor"}
+FILM = {"rank", "movie_id", "title", "year", "genres", "score", "votes", "because", "common_tags"}
 
 
 def test_both_recommendations_have_the_documented_shape(client: TestClient, snapshot: Snapshot) -> None:
@@ -27,7 +29,7 @@ def test_both_recommendations_have_the_documented_shape(client: TestClient, snap
         assert body["input"] == [snapshot.films.title(one), snapshot.films.title(other)]
         assert body["unknown"] == []
         assert [film["rank"] for film in body["recommendations"]] == list(range(1, len(body["recommendations"]) + 1))
-        assert set(body["recommendations"][0]) == {"rank", "movie_id", "title", "year", "genres", "score", "votes"}
+        assert set(body["recommendations"][0]) == FILM
         assert response.headers["marquee-release"] == body["release"] == snapshot.release
         assert response.headers["marquee-model-version"] == body["model_version"] == snapshot.model_version
         assert response.headers["marquee-deployment"] == body["deployment"] == "test"
@@ -146,15 +148,15 @@ def test_without_a_release_everything_but_liveness_says_503(tmp_path_factory: py
 def test_the_command_lines_answer_is_the_services(built: TwoReleases, client: TestClient, snapshot: Snapshot) -> None:
     ids = snapshot.films.signup_ids[:3]
     expected = client.get(f"/recommend?ids={','.join(map(str, ids))}&num=4&engine=exact").json()
-    assert answer(built.home, ids, 4) == {**expected, "deployment": "command-line"}
+    assert answer(built.home, asked_list("recommend", (), ids=ids, num=4)) == {**expected, "deployment": "command-line"}
     with pytest.raises(MarqueeError, match="named twice"):
-        answer(built.home, [ids[0], ids[0]], 4)
+        asked_list("recommend", (), ids=[ids[0], ids[0]])
     wrong = marquee(built.home.root, "recommend", ids[0], "-n", 500, expect=2).stderr
     assert "--num" in wrong
     with pytest.raises(UsageError, match="num"):
-        answer(built.home, ids, 500)
+        asked_list("recommend", (), ids=ids, num=500)
     with pytest.raises(NoReleaseError):
-        answer(Home(built.home.root / "nowhere"), ids, 4)
+        answer(Home(built.home.root / "nowhere"), asked_list("recommend", (), ids=ids))
 
 
 def test_a_release_without_its_index_still_answers_exactly(releases: TwoReleases) -> None:

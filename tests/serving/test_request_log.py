@@ -29,7 +29,7 @@ def test_what_was_asked_and_answered_can_be_read_back(releases: TwoReleases) -> 
         live = client.get(f"/recommend?ids={films[0]},{films[1]},2000000000&num=3").json()
         client.get(f"/recommend?ids={films[0]},{films[1]},2000000000&num=3")
         table = client.get(f"/pairs/{films[2]}/{films[3]}", headers={"Marquee-Client": "somebody"}).json()
-        client.get("/recommend?ids=2000000000")
+        client.get("/recommend?ids=2000000000&fallback=no")
         client.get("/recommend?ids=oops")
         client.get("/movies?q=dark")
     found = duckdb.sql(

@@ -9,14 +9,24 @@ from collections.abc import Iterator
 
 import pytest
 import schemathesis
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, assume, given, settings
 from schemathesis import GenerationMode
 
 from tests.serving.conftest import TestClient, TwoReleases, running
 
 CASES = int(os.environ.get("MARQUEE_SCHEMA_CASES", "25"))
 
-PATHS = ["/recommend", "/pairs/{a}/{b}", "/movies", "/signup-movies", "/release", "/health/live", "/health/ready"]
+LISTS = ["/users/{user_id}/recommendations", "/movies/{movie_id}/similar", "/popular"]
+PATHS = [
+    "/recommend",
+    "/pairs/{a}/{b}",
+    *LISTS,
+    "/movies",
+    "/signup-movies",
+    "/release",
+    "/health/live",
+    "/health/ready",
+]
 
 pytestmark = pytest.mark.xdist_group("schema")  # one server for all of them
 
@@ -44,6 +54,10 @@ def test_the_service_keeps_to_its_document(schema: schemathesis.BaseSchema, path
     )
     @given(schema[path]["GET"].as_strategy(generation_mode=mode))
     def check(case: schemathesis.Case) -> None:
+        if mode.is_positive:  # what a schema cannot say: years in order, cursors that were given out
+            first, _, last = str((case.query or {}).get("years", "")).partition("-")
+            assume(not last or first <= last)
+            (case.query or {}).pop("cursor", None)
         response = case.call()
         statuses[response.status_code] += 1
         case.validate_response(response)

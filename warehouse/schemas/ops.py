@@ -115,13 +115,15 @@ class ServedRequests(Table):
     """One row per request the HTTP service answered; no addresses, no client keys."""
 
     requested_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
-    endpoint: pl.String = pa.Field(isin=["recommend", "pairs"], description="What was asked.")
+    endpoint: pl.String = pa.Field(
+        isin=["recommend", "pairs", "users", "similar", "popular"], description="What was asked."
+    )
     status: pl.Int16 = pa.Field(ge=0, le=599, description="HTTP status.")
     release: pl.String = text_field("Release that answered.")
     model_version: pl.String = text_field("Its model.")
     deployment: pl.String = text_field("Start of the service that answered.")
     variant: pl.String = pa.Field(isin=["champion", "challenger"], description="Which of the two releases served.")
-    engine: pl.String = pa.Field(isin=["exact", "annoy", "table"], description="Who found the neighbours.")
+    engine: pl.String = pa.Field(isin=["exact", "annoy", "table", "live"], description="Who made the list.")
     num: pl.Int16 = pa.Field(ge=0, le=1000, description="Films asked for at most; 0: all of the table's.")
     known_ids: pl.List(pl.Int32) = pa.Field(description="Films asked about.")  # type: ignore[valid-type]
     unknown_ids: pl.List(pl.Int32) = pa.Field(description="Asked, but not in the release.")  # type: ignore[valid-type]
