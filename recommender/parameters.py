@@ -6,14 +6,18 @@ Does not belong here: paths, schedules, retention, or anything that only changes
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from recommender.errors import UsageError
+from recommender.weightings import WEIGHTINGS, meanings
 
-Weighting = Literal["none", "idf", "tfidf"]
-"""Weightings of film vectors; `catalogue.weighted_vectors` computes them."""
+if TYPE_CHECKING:
+    Weighting = str
+else:
+    Weighting = Literal[tuple(WEIGHTINGS)]
+"""Names of the weightings of film vectors."""
 
 UserMethod = Literal["ease", "rp3beta"]
 """Ways to score films for existing users; `items.model` computes them."""
@@ -46,8 +50,7 @@ class ModelParameters(BaseModel):
     # weighting, liked_bonus and neighbours were chosen by `marquee evaluate --sweep`; see docs/evaluation.md.
     weighting: Weighting = Field(
         default="tfidf",
-        description="Film vectors: none (relevances as they are), idf (tags that are relevant to many films count "
-        "less), tfidf (idf, then each film's vector scaled to unit length).",
+        description=f"Film vectors: {meanings()}.",
     )
     liked_bonus: float = Field(
         default=0.5,

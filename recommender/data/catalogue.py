@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recommender.parameters import ModelParameters, Weighting
+from recommender.weightings import WEIGHTINGS
 
 
 @dataclass(frozen=True)
@@ -162,13 +163,7 @@ def signup_positions(catalogue: Catalogue, top_movies: int) -> NDArray[np.int32]
 
 
 def weighted_vectors(vectors: NDArray[np.float32], weighting: Weighting) -> NDArray[np.float32]:
-    """Weight the tags of all film vectors.
-
-    ``idf`` multiplies tag t by ``ln((1 + films) / (1 + df_t)) + 1`` where df_t, the number of films that have the
-    tag, is the sum of its relevances over all films: relevance is a degree, so is belonging to a tag's films. This
-    is the smoothed inverse document frequency of scikit-learn's TfidfTransformer (Salton & Buckley 1988) with soft
-    counts. Every weight is >= 1. ``tfidf`` then scales each film's vector to unit length, as that transformer does:
-    both films of a pair count the same, however many tags they have.
+    """Weight the tags of all film vectors (`recommender.weightings`).
 
     Parameters
     ----------
@@ -187,16 +182,7 @@ def weighted_vectors(vectors: NDArray[np.float32], weighting: Weighting) -> NDAr
         If a component is negative or not finite.
     """
     check_vectors(vectors)
-    if weighting == "none":
-        return vectors
-    films = len(vectors)
-    soft_count = np.minimum(vectors.sum(axis=0, dtype=np.float64), films)
-    weights = np.log((1.0 + films) / (1.0 + soft_count)) + 1.0
-    weighted = vectors * weights
-    if weighting == "tfidf":
-        lengths = np.sqrt(np.einsum("ft,ft->f", weighted, weighted))
-        weighted /= np.where(lengths > 0.0, lengths, 1.0)[:, None]
-    return np.asarray(weighted, dtype=np.float32)
+    return np.asarray(WEIGHTINGS[weighting](vectors), dtype=np.float32)
 
 
 def weighted_catalogue(catalogue: Catalogue, parameters: ModelParameters) -> Catalogue:

@@ -1,7 +1,5 @@
 """Catalogue, likes and user vectors: the order everything else relies on, and what is refused."""
 
-from typing import Literal
-
 import numpy as np
 import pytest
 
@@ -9,6 +7,7 @@ from recommender.data.catalogue import make_catalogue, positions_of, signup_posi
 from recommender.data.encoder import encode_profile, iter_user_vectors, user_norms, user_vectors
 from recommender.data.likes import Likes, likes_from_pairs, some_users
 from recommender.warm_up import warm_up, warm_up_serving
+from recommender.weightings import WEIGHTINGS
 from tests.brute_force import weighted
 from tests.recommender.worlds import random_world
 
@@ -43,8 +42,8 @@ def test_a_catalogue_names_each_film_once() -> None:
         make_catalogue([1, 2], [1, 1], [8], np.ones((1, 2)))
 
 
-@pytest.mark.parametrize("weighting", ["idf", "tfidf"])
-def test_weighting_as_documented(weighting: Literal["idf", "tfidf"]) -> None:
+@pytest.mark.parametrize("weighting", WEIGHTINGS)
+def test_weighting_as_documented(weighting: str) -> None:
     world = random_world(1, levels=9)
     vectors = np.array(list(world.vectors.values()), dtype=np.float32)
     expected = weighted(world.vectors, weighting)
