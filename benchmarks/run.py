@@ -20,6 +20,7 @@ from typing import Any
 import duckdb
 
 from benchmarks.measure import Machine, marquee, measure_machine, run_command
+from warehouse.queries import records
 
 FULL = {"users": 283_228, "movies": 58_098, "ratings": 27_700_000, "genome-movies": 13_176}
 TAGS = 1128
@@ -119,17 +120,21 @@ def month_of_ratings(out: Path, home: Path, rows: int = 100_000) -> Path:
 def counts(home: Path) -> dict[str, int]:
     """Sizes that the stages depend on."""
     with duckdb.connect(str((home / "published" / "current.duckdb").resolve()), read_only=True) as con:
-        row = con.execute(
-            """
-            SELECT (SELECT count(*) FROM ratings), (SELECT count(*) FROM ratings WHERE rating >= 4),
-                (SELECT count(*) FROM ratings SEMI JOIN genome USING (movie_id) WHERE rating >= 4),
-                (SELECT count(DISTINCT user_id) FROM ratings WHERE rating >= 4), (SELECT count(*) FROM genome),
-                (SELECT count(*) FROM signup_movies), (SELECT count(*) FROM pair_recommendations)
-            """
-        ).fetchone()
-    assert row is not None
-    names = ("ratings", "likes", "likes_with_vector", "users", "genome_movies", "signup_movies", "pair_rows")
-    return dict(zip(names, row, strict=True))
+        (row,) = records(
+            con.execute(
+                """
+                SELECT (SELECT count(*) FROM ratings) AS ratings,
+                    (SELECT count(*) FROM ratings WHERE rating >= 4) AS likes,
+                    (SELECT count(*) FROM ratings SEMI JOIN genome USING (movie_id) WHERE rating >= 4)
+                        AS likes_with_vector,
+                    (SELECT count(DISTINCT user_id) FROM ratings WHERE rating >= 4) AS users,
+                    (SELECT count(*) FROM genome) AS genome_movies,
+                    (SELECT count(*) FROM signup_movies) AS signup_movies,
+                    (SELECT count(*) FROM pair_recommendations) AS pair_rows
+                """
+            )
+        )
+    return row
 
 
 def measure_book(out: Path) -> dict[str, Any]:

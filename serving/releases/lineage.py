@@ -14,13 +14,12 @@ from recommender.errors import MarqueeError
 from warehouse.home import Home
 from warehouse.ingest.import_manifest import ManifestError
 from warehouse.ingest.import_manifest import read_manifest as read_source_manifest
+from warehouse.queries import records
 
 
 def release_row(con: duckdb.DuckDBPyConnection) -> dict[str, Any]:
     """Read the one row of the table `release`, JSON columns parsed, times as ISO 8601 text in UTC."""
-    found = con.execute("SELECT * FROM release")
-    names = [column[0] for column in found.description or []]
-    row = dict(zip(names, found.fetchone() or (), strict=True))
+    (row,) = records(con.execute("SELECT * FROM release"))
     for name in ("parameters", "row_counts"):
         if isinstance(row.get(name), str):
             row[name] = json.loads(row[name])
@@ -34,9 +33,7 @@ def utc_text(moment: datetime) -> str:
 
 def check_rows(con: duckdb.DuckDBPyConnection) -> list[dict[str, Any]]:
     """Read the results of the release's checks."""
-    found = con.execute("SELECT * FROM checks ORDER BY asset, check_name")
-    names = [column[0] for column in found.description or []]
-    return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
+    return records(con.execute("SELECT * FROM checks ORDER BY asset, check_name"))
 
 
 def describe_model(folder: Path) -> dict[str, Any]:
