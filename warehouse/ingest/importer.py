@@ -205,9 +205,14 @@ def _import_files(work: Work, files: Mapping[str, CsvFile]) -> tuple[int, Incomp
     # What describes films beside the ratings: either alone leaves a core idle half of the time.
     with work.beside() as other, ThreadPoolExecutor(1) as pool:  # its thread ends before its connection does
         genome = pool.submit(_import_tags, other, files)
-        import_table(work, files["ratings"])
-        _require_rows(work, files["ratings"], "ratings")
-        return genome.result()
+        try:
+            import_table(work, files["ratings"])
+            _require_rows(work, files["ratings"], "ratings")
+            return genome.result()
+        except BaseException:
+            # Nobody waits for what is thrown away; and a connection refuses to be closed while it is at work.
+            other.con.interrupt()
+            raise
 
 
 def _import_tags(work: Work, files: Mapping[str, CsvFile]) -> tuple[int, IncompleteFilms]:
