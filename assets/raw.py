@@ -15,6 +15,9 @@ from pydantic import Field
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata, table_spec
 from assets.partitions import months
+from checks.asset_checks import check_result
+from checks.settings import CheckSettings
+from checks.tables.incoming import FILE_CHECKS, file_checks
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.errors import SourceError
@@ -26,7 +29,7 @@ from warehouse.schemas.row_rules import row_rules
 from warehouse.sources.resolve import resolve_source
 from warehouse.tables.genome import load_genome
 from warehouse.tables.held_source import current_source, require_source
-from warehouse.tables.ratings import add_rating_file, load_months, next_month
+from warehouse.tables.ratings import add_rating_file, is_ingested, load_months, next_month
 from warehouse.tables.source import load_source, refuse_other_source
 from warehouse.tables.versions import table_notes, table_version
 
@@ -155,13 +158,18 @@ def _report_months(context: dg.AssetExecutionContext, warehouse: Warehouse, chan
     owners=OWNERS,
     code_version="1",
     deps=[["raw", "source_files"]],
+    check_specs=[dg.AssetCheckSpec(name, asset=RATING_FILES, description=text) for name, text in FILE_CHECKS.items()],
 )
 def rating_files(
-    context: dg.AssetExecutionContext, config: RatingFilesConfig, warehouse: dg.ResourceParam[Warehouse]
+    context: dg.AssetExecutionContext,
+    config: RatingFilesConfig,
+    check_settings: dg.ResourceParam[CheckSettings],
+    warehouse: dg.ResourceParam[Warehouse],
 ) -> dg.MaterializeResult:
     """Files of new ratings ingested since the source was loaded: one row per file, each content exactly once.
 
-    A file of the landing folder moves to `ingested/` when its ratings are committed, to `refused/` if it is no table.
+    A file of the landing folder moves to `ingested/` when its ratings are committed, to `refused/` if it is no table or
+    if none of its rows can be used; these are in raw.rejected_rows all the same.
     """
     watch = Stopwatch()
     paths = [Path(file) for file in config.files] or landed_files(warehouse.home.landing)
@@ -170,35 +178,41 @@ def rating_files(
     changed: set[date] = set()
     taken = []
     for path, before, manifest in imported:
-        known = warehouse.con.execute(
-            "SELECT 1 FROM raw.rating_files WHERE fingerprint = ?", [manifest.fingerprint]
-        ).fetchone()
+        (file,) = manifest.files
+        known = is_ingested(warehouse.con, manifest.fingerprint)
         with warehouse.transaction() as con:
             changed.update(add_rating_file(con, warehouse.home, manifest))
             step("ratings_committing")
         step("ratings_committed")
         if path.parent == warehouse.home.landing and is_settled(path, before):
-            put_away(path, manifest.fingerprint)
+            if file.useless:
+                refuse(path, file.useless)
+                refused[path.name] = file.useless
+            else:
+                put_away(path, manifest.fingerprint)
             step("file_put_away")
-        (file,) = manifest.files
         taken.append(
             {
                 "file": file.name,
                 "fingerprint": manifest.fingerprint,
-                "known": known is not None,
+                "known": known,
                 "accepted": file.accepted,
                 "rejected": file.rejected,
                 "reasons": file.rejected_by_reason,
+                "rejected_rows": str(manifest.folder / "rejected_rows.parquet"),
             }
         )
     _report_months(context, warehouse, sorted(changed))
     metadata = table_metadata(
         warehouse.con, "raw.rating_files", "FROM raw.rating_files ORDER BY ingested_at DESC LIMIT 8"
     )
-    metadata |= _fates(file for _, _, manifest in imported for file in manifest.files)
+    files = [file for _, _, manifest in imported for file in manifest.files]
+    metadata |= _fates(files)
     metadata |= {"files_taken_in": len(taken), "files_refused": len(refused)}
     metadata |= {"files": taken, "refused": refused, "months": [month.isoformat() for month in sorted(changed)]}
-    return result(watch, metadata, version=table_version(warehouse.con, "raw.rating_files"), changed=bool(changed))
+    found = result(watch, metadata, version=table_version(warehouse.con, "raw.rating_files"), changed=bool(changed))
+    checked = file_checks(files, refused, check_settings)
+    return found._replace(check_results=[check_result(outcome) for outcome in checked])
 
 
 def _import_files(

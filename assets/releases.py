@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 from pydantic import Field
 
 from assets.common import OWNERS, Stopwatch, markdown_table, result
@@ -15,18 +15,19 @@ from checks.release.suite import ASSET, RELEASE_CHECKS, REQUIRED_CHECKS, audit_r
 from checks.results import seconds_of
 from checks.settings import CheckSettings
 from checks.tables.content import Context
-from checks.tables.suite import results_of
+from checks.tables.suite import results_of, thresholds_version
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.files import write_text
 from warehouse.home_parameters import HomeParameters
-from warehouse.releases.promotion import promote, was_rolled_back
+from warehouse.releases.promotion import promote, refuse_what_no_longer_passes, was_rolled_back
 from warehouse.releases.reader import example_pairs, open_release, row_counts
 from warehouse.releases.registry import ReleaseError, acting_user, list_releases, live_release
 from warehouse.releases.retirement import retire
 from warehouse.releases.staging import StagedRelease, describe_next, same_content, stage_release
-from warehouse.tables.check_results import CheckResult, recorded_results
+from warehouse.tables.check_results import CheckResult, Conditions, recorded_results
 from warehouse.tables.ratings import input_files
+from warehouse.tables.versions import digest
 
 STAGED = dg.AssetKey(["published", "staged_release"])
 
@@ -65,14 +66,12 @@ def staged_release(
     """A complete release beside the live one: database file and serving pack, checked, read by nobody yet."""
     watch = Stopwatch()
     tables = results_of(Context(warehouse, parameters, check_settings))
-    audit = partial(
-        audit_release,
-        home=warehouse.home,
-        settings=check_settings,
-        tables=tables,
-        by_default=parameters.by_default,
-    )
-    staged = stage_release(warehouse, parameters, audit, REQUIRED_CHECKS)
+
+    def audit(con: duckdb.DuckDBPyConnection, against: str) -> list[CheckResult]:
+        return audit_release(con, warehouse.home, check_settings, tables, parameters.by_default, against)
+
+    asked = Conditions(thresholds_version(check_settings), digest(sorted(parameters.by_default))[:12])
+    staged = stage_release(warehouse, parameters, audit, REQUIRED_CHECKS, asked)
     report, report_seconds = _write_report(warehouse, staged)
     with open_release(warehouse.home, staged.release) as con:
         preview = markdown_table(con, "SELECT check_name, passed, value, description FROM checks", rows=100)
@@ -150,6 +149,7 @@ def live_release_asset(
             who=acting_user(),
             why=f"run {context.run.run_id} of {context.job_name}",
         )
+        refuse_what_no_longer_passes(warehouse.con, release, REQUIRED_CHECKS)
     live = live_release(warehouse.home)
     with open_release(warehouse.home) as con:
         metadata = {

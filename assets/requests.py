@@ -4,7 +4,7 @@ import dagster as dg
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata
 from checks.asset_checks import check_result
-from checks.tables.requests import DAYS, REQUEST_CHECKS, request_checks
+from checks.tables.incoming import DAYS, REQUEST_CHECKS, request_checks
 from warehouse.database import Warehouse
 from warehouse.tables.requests import load_requests, request_facts
 

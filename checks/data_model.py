@@ -9,6 +9,7 @@ from pathlib import Path
 
 from checks.release.suite import ASSET, RELEASE_CHECKS
 from checks.settings import CheckSettings
+from checks.tables.incoming import FILE_CHECKS, FILES_ASSET, REQUEST_CHECKS, REQUESTS_ASSET
 from checks.tables.suite import TABLE_CHECKS
 from recommender.evaluation.metrics import ACCURACY, VARIETY
 from warehouse.releases.release_file import MACROS, STORAGE_VERSION, VIEWS
@@ -130,6 +131,8 @@ def _checks() -> str:
     for announced in RELEASE_CHECKS:
         role = "gates" if announced.gates else ""
         lines.append(f"| `{announced.name}` | {ASSET} | {announced.description} | {role} |")
+    for asset, checks in {FILES_ASSET: FILE_CHECKS, REQUESTS_ASSET: REQUEST_CHECKS}.items():
+        lines += [f"| `{name}` | {asset} | {description} | |" for name, description in checks.items()]
     return "\n".join([*lines, ""])
 
 

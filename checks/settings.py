@@ -29,10 +29,16 @@ class CheckSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     rejected_share_warn: float = Field(
-        default=0.01, ge=0, le=1, description="Share of any input's rows rejected: warn."
+        default=0.01,
+        ge=0,
+        le=1,
+        description="Share of the rows of an input, or of a file of new ratings, rejected: warn.",
     )
     rejected_share_error: float = Field(
-        default=0.25, ge=0, le=1, description="Share of any input's rows rejected: block."
+        default=0.25,
+        ge=0,
+        le=1,
+        description="The same: block, of an input; of a file of new ratings, its check fails.",
     )
     likes_with_vector_warn: float = Field(
         default=0.8, ge=0, le=1, description="Share of likes whose film has a vector, at least: warn below."

@@ -11,8 +11,10 @@ from typing import Any
 import dagster as dg
 import httpx
 
-from orchestration.errors import reason_of
+from checks.tables.incoming import FILE_CHECKS
+from orchestration.errors import numbers_of, reason_of
 from recommender.errors import MarqueeError
+from warehouse.tables.check_results import in_words
 
 WEBHOOK_VARIABLE = "MARQUEE_WEBHOOK_URL"
 TIMEOUT_SECONDS = 10.0
@@ -59,14 +61,13 @@ def failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dict[str, A
         event = log.dagster_event
         evaluation = event.asset_check_evaluation_data if event is not None else None
         if evaluation is not None and not evaluation.passed:
-            numbers = {name: evaluation.metadata.get(name) for name in ("value", "threshold")}
             found.append(
                 {
                     "check": evaluation.check_name,
                     "asset": evaluation.asset_key.to_user_string(),
                     "severity": evaluation.severity.value,
                     "description": evaluation.description or "",
-                    **{name: None if number is None else number.value for name, number in numbers.items()},
+                    **numbers_of(evaluation),
                 }
             )
     return found
@@ -74,10 +75,7 @@ def failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dict[str, A
 
 def _worded(check: Mapping[str, Any]) -> str:
     """A failed check in words, with its value and threshold."""
-    text = f"{check['check']}: {check['description']}"
-    if check["value"] is None or check["threshold"] is None:
-        return text
-    return f"{text} (value {check['value']:.4g}, threshold {check['threshold']:.4g})"
+    return f"{check['check']}: {in_words(check['description'], check['value'], check['threshold'])}"
 
 
 def _cause(context: dg.RunFailureSensorContext) -> str:
@@ -129,11 +127,15 @@ def alert_run_failure(context: dg.RunFailureSensorContext) -> dg.SkipReason | No
 
 
 def _posted_before(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[tuple[str, str]]:
-    """Checks, by asset and name, that failed in the last successful run of the same job before this one."""
+    """Checks, by asset and name, that failed in the last successful run of the same job before this one.
+
+    Not those of files that came in: in the next run they are about other files.
+    """
     runs = instance.get_runs(dg.RunsFilter(job_name=run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=50)
     ids = [found.run_id for found in runs]
     earlier = ids[ids.index(run.run_id) + 1 :][:1] if run.run_id in ids else []
-    return {(check["asset"], check["check"]) for run_id in earlier for check in failed_checks(instance, run_id)}
+    found = [check for run_id in earlier for check in failed_checks(instance, run_id)]
+    return {(check["asset"], check["check"]) for check in found if check["check"] not in FILE_CHECKS}
 
 
 @dg.run_status_sensor(

@@ -18,10 +18,11 @@ import dagster as dg
 from orchestration.active_runs import fail_orphaned_runs, run_lock
 from orchestration.code_location import record_in_code_location
 from orchestration.definitions import build_defs
-from orchestration.errors import reason_of
+from orchestration.errors import numbers_of, reason_of
 from orchestration.event_log import quick_event_log
 from warehouse.home import HOME_VARIABLE, Home
 from warehouse.logs import say
+from warehouse.tables.check_results import in_words
 
 SHIPPED_CONFIG = Path(__file__).parent / "dagster.yaml"
 
@@ -47,8 +48,8 @@ class Outcome:
     run_id : str
     metadata : dict
         Plain metadata values by asset (``schema/table``), of the last materialization of each.
-    failed_checks : list of str
-        Names of the failed checks of severity error; `warnings` those of severity warn.
+    failed_checks : dict of str to str
+        Failed checks of severity error by name, in words, with value and threshold; `warnings` those of severity warn.
     errors : list of str
         What went wrong, one line per failed step.
     """
@@ -56,8 +57,8 @@ class Outcome:
     success: bool
     run_id: str
     metadata: dict[str, dict[str, Any]] = field(default_factory=dict)
-    failed_checks: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    failed_checks: dict[str, str] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
 
@@ -103,7 +104,6 @@ def execute(
 
 def _outcome(result: dg.ExecuteInProcessResult) -> Outcome:
     outcome = Outcome(result.success, result.run_id)
-    explained: list[str] = []
     for event in result.all_events:
         if event.is_step_materialization:
             materialization = event.step_materialization_data.materialization
@@ -114,17 +114,15 @@ def _outcome(result: dg.ExecuteInProcessResult) -> Outcome:
         elif event.event_type_value == "ASSET_CHECK_EVALUATION":
             evaluation = event.asset_check_evaluation_data
             if not evaluation.passed:
-                failed = (
-                    outcome.failed_checks if evaluation.severity == dg.AssetCheckSeverity.ERROR else outcome.warnings
-                )
-                failed.append(evaluation.check_name)
-                if evaluation.severity == dg.AssetCheckSeverity.ERROR:
-                    explained.append(f"the check {evaluation.check_name} failed: {evaluation.description}")
+                is_error = evaluation.severity == dg.AssetCheckSeverity.ERROR
+                failed = outcome.failed_checks if is_error else outcome.warnings
+                failed[evaluation.check_name] = in_words(evaluation.description or "", **numbers_of(evaluation))
         elif event.is_step_failure:
             error = event.step_failure_data.error
             stopped_by_check = error is not None and error.cls_name == "DagsterAssetCheckFailedError"
             # What Dagster says of a blocking check is its key; what the check says is the reason.
-            _explain(outcome, explained if stopped_by_check else error)
+            reasons = [f"the check {name} failed: {text}" for name, text in outcome.failed_checks.items()]
+            _explain(outcome, reasons if stopped_by_check else error)
         elif event.is_failure and not outcome.errors:
             data = event.job_failure_data
             _explain(outcome, data.error if data and data.error else [event.message or "the run failed"])

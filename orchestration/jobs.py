@@ -2,6 +2,8 @@
 
 import dagster as dg
 
+from checks.tables.incoming import FILE_CHECKS
+
 RAW_TABLES = [
     dg.AssetKey(["raw", name])
     for name in ("source_files", "rating_files", "rejected_rows", "movies", "ratings", "genome_tags", "genome")
@@ -11,7 +13,10 @@ LIKES = dg.AssetSelection.assets(["model", "likes"], ["model", "film_likes"])
 GENOME = dg.AssetSelection.assets(["raw", "genome_tags"], ["raw", "genome"])
 RECOMMENDED = dg.AssetSelection.groups("recs", "published", "ops")
 RATINGS_CHECKED = dg.AssetSelection.checks_for_assets(dg.AssetKey(["raw", "ratings"]))
-INPUTS_CHECKED = dg.AssetSelection.checks_for_assets(*RAW_TABLES)
+FILES_CHECKED = dg.AssetSelection.checks(
+    *(dg.AssetCheckKey(dg.AssetKey(["raw", "rating_files"]), name) for name in FILE_CHECKS)
+)
+INPUTS_CHECKED = dg.AssetSelection.checks_for_assets(*RAW_TABLES) - FILES_CHECKED
 """Checks of what a run reads but does not make; those of what it makes are part of it anyway."""
 MODEL_CHECKED = dg.AssetSelection.checks_for_assets(
     *(dg.AssetKey(["model", name]) for name in ("user_vectors", "annoy_indexes", "evaluation"))
@@ -25,7 +30,7 @@ import_source = dg.define_asset_job(
 ingest_ratings = dg.define_asset_job(
     "ingest_ratings",
     selection=dg.AssetSelection.assets(["raw", "rating_files"]) | LIKES | RATINGS_CHECKED,
-    description="Take in files of new ratings: the months they touch, and the likes that follow.",
+    description="Ingest files of new ratings: the months they touch, and the likes that follow.",
 )
 reload_ratings = dg.define_asset_job(
     "reload_ratings",

@@ -291,8 +291,8 @@ def test_mutations_of_the_engine_are_caught(
         _write(warehouse.con, parameters, false)
         context = Context(warehouse, parameters, CheckSettings())
 
-        def audit(con: duckdb.DuckDBPyConnection) -> list[CheckResult]:
-            return audit_release(con, warehouse.home, context.settings, results_of(context))
+        def audit(con: duckdb.DuckDBPyConnection, against: str) -> list[CheckResult]:
+            return audit_release(con, warehouse.home, context.settings, results_of(context), against=against)
 
         staged = stage_release(warehouse, parameters, audit, REQUIRED_CHECKS)
         assert ENGINE_MUTATIONS[mutation] in blocking(staged.results)

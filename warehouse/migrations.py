@@ -5,6 +5,7 @@ where they are missing. A home of a newer Marquee is refused: what its tables me
 here: the tables (`warehouse.schemas`).
 """
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,12 @@ import duckdb
 from recommender.errors import MarqueeError
 from warehouse.queries import one_row, utc_now
 from warehouse.schemas.definitions import create_statements, create_table
+
+REMAKE = (
+    "Put back a copy of it, or move it away and make it anew: marquee run --source ..., then marquee ingest for the "
+    "files of new ratings"
+)
+"""What to do about a damaged working database."""
 
 
 class SchemaVersionError(MarqueeError):
@@ -41,15 +48,62 @@ def _add_lists(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("DELETE FROM ops.table_versions WHERE starts_with(table_name, 'recs.pair_recommendations')")
 
 
+def _add_conditions(con: duckdb.DuckDBPyConnection) -> None:
+    """Checks of a release are recorded with what they depend on, so that a changed threshold is applied."""
+    con.execute("ALTER TABLE ops.check_results ADD COLUMN IF NOT EXISTS conditions VARCHAR DEFAULT ''")
+
+
 MIGRATIONS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
     1: _add_details,
     2: _add_score,
     3: _add_superseded,
     4: _add_lists,
+    5: _add_conditions,
 }
 """What leads to a version from the one before, in order."""
 
 SCHEMA_VERSION = max(MIGRATIONS)
+
+
+class MissingTablesError(MarqueeError):
+    """Tables or columns of the working database are not there or of another type; the message names them."""
+
+
+def schema_problems(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """Tables and columns of an open database of the present version that are missing or of another type, in words.
+
+    Tables with vectors appear when they are made; these may be missing as long as no version of them is recorded.
+    """
+    from warehouse.schemas.models import WORKING_MODELS
+    from warehouse.schemas.table import N_TAGS, has_vectors, sql_types
+
+    found: dict[str, dict[str, str]] = {}
+    for table, column, kind in con.execute(
+        "SELECT schema_name || '.' || table_name, column_name, data_type FROM duckdb_columns()"
+    ).fetchall():
+        found.setdefault(table, {})[column] = kind
+    made = {row[0] for row in con.execute("SELECT table_name FROM ops.table_versions").fetchall()
+            } if "ops.table_versions" in found else set()  # fmt: skip
+    problems = []
+    for table, model in WORKING_MODELS.items():
+        if table not in found:
+            if not has_vectors(model) or table in made:
+                problems.append(f"the table {table} is missing")
+            continue
+        for column, kind in sql_types(model).items():
+            held = found[table].get(column)
+            if held is None:
+                problems.append(f"{table} has no column {column}")
+            elif re.sub(r"\[\d+\]", f"[{N_TAGS}]", held) != kind:
+                problems.append(f"{table}.{column} is {held}, not {kind}")
+    return problems
+
+
+def require_tables(con: duckdb.DuckDBPyConnection, path: Path) -> None:
+    """Raise MissingTablesError if tables or columns are missing: it is the database that is damaged, not the data."""
+    problems = schema_problems(con)
+    if problems:
+        raise MissingTablesError(f"{path} is damaged: {'; '.join(problems)}. {REMAKE}")
 
 
 def schema_version(con: duckdb.DuckDBPyConnection) -> int:

@@ -89,10 +89,14 @@ def _release_row(con: duckdb.DuckDBPyConnection, table: str) -> dict[str, Any]:
 
 @contextmanager
 def open_staged(
-    con: duckdb.DuckDBPyConnection, home: Home, settings: CheckSettings, by_default: Collection[str] = ()
+    con: duckdb.DuckDBPyConnection,
+    home: Home,
+    settings: CheckSettings,
+    by_default: Collection[str] = (),
+    against: str | None = None,
 ) -> Iterator[Staged]:
-    """Look at a staged release, open read-only, beside the live one."""
-    live = live_release(home)
+    """Look at a release, open read-only, beside another one; default: the live one."""
+    live = live_release(home) if against is None else against
     row = _release_row(con, "release")
     path = home.release_file(live) if live else None
     if path is None or not path.exists() or live == row["release"]:

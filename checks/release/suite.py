@@ -292,6 +292,7 @@ def audit_release(
     settings: CheckSettings,
     tables: Sequence[CheckResult] = (),
     by_default: Collection[str] = (),
+    against: str | None = None,
 ) -> list[CheckResult]:
     """Run all release checks on an open release file.
 
@@ -306,6 +307,8 @@ def audit_release(
         Of the tables it was made from; they become part of its record.
     by_default : collection of str
         Parameters whose values nobody has set: neither the run nor the home.
+    against : str, optional
+        The release to compare with, empty for none; default: the live one. If its file is gone, nothing is compared.
 
     Returns
     -------
@@ -314,10 +317,11 @@ def audit_release(
         that need them are left out, and their missing results block.
     """
     checks: tuple[Callable[[Staged], CheckResult], ...] = (*VIOLATION_CHECKS, *SINGLE_CHECKS, *VARIETY_WARNINGS)
-    with open_staged(con, home, settings, by_default) as staged:
+    with open_staged(con, home, settings, by_default, against) as staged:
         schemas = [result for check in SCHEMA_CHECKS for result in timed(partial(check, staged))]
         if any("dtypes" in found.details and found.details.get("shape") is None for found in schemas):
             return [*tables, *schemas]
         results = [result for check in checks for result in timed(partial(check, staged))]
-        compared = [result for compare in COMPARISONS for result in timed(partial(compare, staged))]
+        gone = bool(against) and staged.live is None
+        compared = [result for compare in COMPARISONS for result in timed(partial(compare, staged)) if not gone]
     return [*tables, *schemas, *results, *compared]

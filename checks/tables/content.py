@@ -28,7 +28,7 @@ class Context:
 
 
 def rejected_share(context: Context) -> CheckResult:
-    """Few rows of any input are turned away at the door; files of new ratings count with the source's ratings."""
+    """Few rows of any input are rejected; files of new ratings count with the source's ratings."""
     con = context.warehouse.con
     files = con.execute(
         "SELECT name, sum(rejected), sum(data_rows) FROM (SELECT name, rejected, data_rows FROM raw.source_files "
@@ -41,7 +41,7 @@ def rejected_share(context: Context) -> CheckResult:
         "ORDER BY 3 DESC, 1, 2 LIMIT 10"
     ).fetchall()
     common = f"; most often {reasons[0][0]}: {reasons[0][1]}" if reasons else ""
-    found = f"{rejected:,} of {total:,} rows of {worst} were turned away" if rejected else "no row was turned away"
+    found = f"{rejected:,} of {total:,} rows of {worst} were rejected" if rejected else "no row was rejected"
     return judge(
         "rejected_share",
         "raw/rejected_rows",

@@ -16,6 +16,7 @@ from pathlib import Path
 import duckdb
 
 from checks.results import timed
+from checks.settings import CheckSettings
 from checks.tables import content as data
 from checks.tables import index
 from checks.tables.conformance import check_foreign_keys, check_name, check_schema
@@ -75,7 +76,7 @@ ASSET_OF = {
     "ops.source": "raw/source_files",
     "ops.table_versions": "raw/source_files",
 }
-"""Assets of tables that are no assets themselves; the books about releases and requests are no input of a release."""
+"""Assets of tables that are no assets themselves; registry tables and those of requests are no input of a release."""
 
 BOOKS = (
     "ops.schema_versions",
@@ -177,6 +178,11 @@ def checks_version() -> str:
     return found.hexdigest()[:12]
 
 
+def thresholds_version(settings: CheckSettings) -> str:
+    """Version of what results follow from besides data: thresholds, and the code of the checks."""
+    return digest(settings.model_dump(), checks_version())[:12]
+
+
 def results_of(context: Context, checks: Iterable[TableCheck] = TABLE_CHECKS) -> list[CheckResult]:
     """Results for the tables as they are now: recorded ones where there are any, the others made and recorded.
 
@@ -232,8 +238,7 @@ def _subject(context: Context, check: TableCheck, versions: dict[str, str]) -> s
         TODAY: f"{datetime.now(UTC):%Y-%m-%d}",
     }
     inputs = [special.get(name) or versions.get(name) for name in check.reads]
-    settings = context.settings.model_dump()
-    version = digest(inputs, versions.get(f"rows {check.table}"), settings, checks_version())
+    version = digest(inputs, versions.get(f"rows {check.table}"), thresholds_version(context.settings))
     return f"{check.table}@{version[:16]}"
 
 
@@ -282,7 +287,7 @@ BOOK_CHECKS: tuple[TableCheck, ...] = tuple(
     for table in BOOKS
     if table in WORKING_MODELS
 )
-"""Of the books about releases: what they say is no input of a release, so nothing waits for them."""
+"""Of the registry tables: what they say is no input of a release, so nothing waits for them."""
 
 REQUIRED_TABLE_CHECKS = frozenset(check.name for check in TABLE_CHECKS if check.gates)
 """Names of the table checks without whose recorded result no release goes live."""

@@ -36,6 +36,18 @@ def home_of(context: typer.Context) -> Home:
     return found
 
 
+class NoHomeError(UsageError):
+    """The folder that was named is no home, and the command does not make one; the message names it."""
+
+
+def existing(home: Home) -> Home:
+    """The same home; NoHomeError if its folder is not there, or holds something else: a name may be misspelt."""
+    if home.published.is_dir() or (home.root.is_dir() and not any(home.root.iterdir())):
+        return home
+    what = "holds no Marquee home" if home.root.is_dir() else "does not exist"
+    raise NoHomeError(f"{home.root} {what}; check --home and MARQUEE_HOME, or make a home there: marquee run")
+
+
 def asked_parameters(home: Home, preset: str | None, settings: list[str]) -> dict[str, Any]:
     """Parameters asked for by `--preset` and `--set`, as typed values; refused before anything is started."""
     parameters = home_parameters(home, read_settings(preset, settings))

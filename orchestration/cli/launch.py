@@ -53,16 +53,27 @@ def ingest_files(home: Home, files: list[Path], asked: Mapping[str, Any]) -> dic
     Returns
     -------
     dict
-        ``files`` (name, fingerprint, known, accepted, rejected, reasons), ``months``, ``errors``, ``seconds``.
+        ``files`` (name, fingerprint, known, accepted, rejected, reasons, and the file of the rejected rows),
+        ``months``, ``errors`` (also of files of which nothing can be used), ``failed_checks``, ``warnings``, ``checks``
+        (what each of these says, by name), ``runs``, ``seconds``.
     """
     started = time.perf_counter()
     config = {"files": [str(file) for file in files]}
     outcome = execute(home, "ingest_ratings", asked, ops={"raw__rating_files": config})
     made = outcome.metadata.get("raw/rating_files", {})
+    taken = made.get("files", [])
+    useless = [
+        f"{file['file']}: none of its {file['rejected']:,} rows can be used; they are in {file['rejected_rows']}"
+        for file in taken
+        if file["rejected"] and not file["accepted"]
+    ]
     return {
-        "files": made.get("files", []),
+        "files": taken,
         "months": made.get("months", []),
-        "errors": outcome.errors,
+        "errors": [*outcome.errors, *useless],
+        "failed_checks": list(outcome.failed_checks),
+        "warnings": list(outcome.warnings),
+        "checks": {**outcome.failed_checks, **outcome.warnings},
         "runs": [outcome.run_id],
         "seconds": {"total": round(time.perf_counter() - started, 3)},
     }

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from orchestration.cli.common import JsonFlag, Preset, Settings, asked_parameters, home_of, print_json
+from orchestration.cli.common import JsonFlag, Preset, Settings, asked_parameters, existing, home_of, print_json
 from warehouse.home import Home
 from warehouse.logs import say
 from warehouse.releases.reader import example_pairs, open_release
@@ -48,7 +48,8 @@ def refresh(
     from orchestration.cli.launch import refresh as refresh_now
 
     home = home_of(context)
-    _show(home, refresh_now(home, asked_parameters(home, preset, settings)), as_json)
+    asked = asked_parameters(home, preset, settings)
+    _show(home, refresh_now(existing(home), asked), as_json)
 
 
 def _show(home: Home, report: dict[str, Any], as_json: bool) -> None:
@@ -112,13 +113,20 @@ def ingest(
     from orchestration.cli.launch import ingest_files
 
     home = home_of(context)
-    report = ingest_files(home, [file.absolute() for file in files], asked_parameters(home, preset, settings))
+    asked = asked_parameters(home, preset, settings)
+    report = ingest_files(existing(home), [file.absolute() for file in files], asked)
     if as_json:
         print_json(report)
     else:
         for file in report["files"]:
             state = "known already, nothing to do" if file["known"] else f"{file['accepted']:,} ratings ingested"
             print(f"{file['file']}: {state}, {file['rejected']:,} rows rejected")
+            for reason, count in file["reasons"].items():
+                print(f"    {count:,} rows: {reason}")
+            if file["rejected"]:
+                print(f"    rejected rows: {file['rejected_rows']}, and rejected_rows in the next release")
+        for name, text in report["checks"].items():
+            say(f"failed check {name}: {text}", logging.WARNING)
         for error in report["errors"]:
             say(f"marquee: {error}", logging.ERROR)
     if report["errors"]:
@@ -154,7 +162,7 @@ def evaluate(
     """Measure parameters on users the model has not seen, beside others and baselines; changes nothing."""
     from orchestration.cli import evaluation_report as evaluation
 
-    home = home_of(context)
+    home = home_of(context) if source else existing(home_of(context))
     current, asked = evaluation.parameters_in_question(home, preset, settings)
     report = evaluation.evaluate_sources(
         home,

@@ -16,7 +16,6 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +37,7 @@ from warehouse.releases.promotion import promote, rollback
 from warehouse.releases.registry import STAGING_NOTE, list_releases, live_release
 from warehouse.releases.repair import repair
 from warehouse.releases.staging import stage_release
+from warehouse.tables.check_results import CheckResult
 
 READERS = 8
 TOP_MOVIES = 12
@@ -216,7 +216,10 @@ def publish(home: Home) -> None:
         repair(warehouse)
         thresholds = load_settings(home.root)
         tables = results_of(Context(warehouse, parameters, thresholds))
-        audit = partial(audit_release, home=home, settings=thresholds, tables=tables)
+
+        def audit(con: duckdb.DuckDBPyConnection, against: str) -> list[CheckResult]:
+            return audit_release(con, home, thresholds, tables, against=against)
+
         live = [live_release(home)]
         warehouse.con.execute("UPDATE ops.releases SET content_hash = 'published before' WHERE release = ?", live)
         staged = stage_release(warehouse, parameters, audit, REQUIRED_CHECKS)

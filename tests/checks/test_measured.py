@@ -70,6 +70,28 @@ def test_overlaps_are_those_of_plain_sets() -> None:
     assert changed == pytest.approx(sum(a != b for a, b in lists.values()) / pairs)
 
 
+def test_variety_of_the_lists_is_that_of_a_plain_count(small_live: Path) -> None:
+    """The values on the release, against all its rows counted one by one."""
+    with duckdb.connect(str(small_live / "published" / "current.duckdb"), read_only=True) as con:
+        measured = dict(con.execute("SELECT check_name, value FROM checks").fetchall())
+        rows = con.execute("SELECT movie_a, movie_b, movie_id FROM pair_recommendations").fetchall()
+        likes = dict(con.execute("SELECT movie_id, likes FROM movies").fetchall())
+        signup = [film for (film,) in con.execute("SELECT movie_id FROM signup_movies").fetchall()]
+    lists: dict[tuple[int, int], set[int]] = {}
+    for a, b, film in rows:
+        lists.setdefault((a, b), set()).add(film)
+    places = Counter(film for _, _, film in rows)
+    most_liked = sorted(likes, key=lambda film: (-likes[film], film))[: PARAMETERS.per_pair]
+    expected = {
+        "catalogue_coverage": len(places) / sum(count > 0 for count in likes.values()),
+        "popular_share": sum(places[film] for film in most_liked) / len(rows),
+        "most_frequent_film": max(sum(film in films for films in lists.values()) for film in places) / len(lists),
+        "frequent_films_share": sum(sorted(places.values())[-10:]) / len(rows),
+        "signup_films_unrecommended": sum(film not in places for film in signup) / len(signup),
+    }
+    assert {name: measured[name] for name in expected} == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
     ("value", "passed", "severity", "threshold"),
     [(0.1, True, "error", 0.5), (0.2, True, "error", 0.5), (0.3, False, "warn", 0.2), (0.6, False, "error", 0.5),

@@ -1,7 +1,9 @@
 """Alerts reach a real webhook, once a run, and say what failed; freshness policies are where they belong."""
 
 import json
+import os
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -98,6 +100,29 @@ def test_a_warning_of_a_successful_run_is_told_once(small_home: Path, webhook: W
     (check,) = message["failed_checks"]
     assert check | {"description": "it is square", "severity": "WARN", "value": 4.0, "threshold": 0.0} == check
     assert "is_round: it is square (value 4, threshold 0)" in message["text"]
+
+
+def test_every_file_that_cannot_be_used_is_told(small_home: Path, webhook: Webhook) -> None:
+    for name, content in {
+        "one.csv": "userId,movieId,rating,timestamp\n1,1,50,1500000000\n",
+        "two.csv": "no table\n",
+    }.items():
+        path = small_home / "landing" / name
+        path.write_text(content)
+        os.utime(path, (time.time() - 60, time.time() - 60))
+        result = run(small_home, "ingest_ratings", {})
+        assert result.success
+        with prepare_instance(Home(small_home)) as instance:
+            alert_failed_check(
+                dg.build_run_status_sensor_context(
+                    "alert_failed_check", result.get_run_success_event(), instance, result.dagster_run
+                )
+            )
+    first, second = (message["text"] for message in webhook.messages)
+    assert "rejected_share_per_file: one.csv: 1 of its rows rejected, 1 of 1 (rating is above 5.0: 1)" in first
+    assert "(value 1, threshold 0.25)" in first
+    assert "files_readable: one.csv was refused: none of the 1 rows" in first
+    assert "files_readable: two.csv was refused: " in second
 
 
 JOB_PAGE = """

@@ -10,7 +10,7 @@ import pytest
 
 from orchestration.definitions import build_defs
 from orchestration.instance import prepare_instance
-from tests.command import marquee
+from tests.command import marquee, marquee_json
 from tests.operations.conftest import HEADER, TOP_40
 from tests.orchestration.test_ingest import IN_2018, films
 from tests.orchestration.test_partitions import working_table
@@ -57,6 +57,20 @@ def test_files_are_taken_in_once_and_put_away_and_a_bad_one_holds_up_nobody(smal
     assert "a-bad-one.csv" in (landing / "refused" / "a-bad-one.csv.reason.txt").read_text()
     assert {path.name for path in landing.iterdir() if path.is_file()} == {".hidden.csv", "unfinished.csv.part"}
     assert not tick(second.cursor).run_requests
+
+
+def test_a_file_without_a_usable_row_is_refused_and_its_rows_are_kept(small_home: Path, tick: Tick) -> None:
+    drop(small_home, "useless.csv", HEADER + f"910001,1,50,{IN_2018}\n" * 3)
+    (request,) = tick(tick(None).cursor).run_requests or []
+    assert launch(small_home, request)
+    refused = small_home / "landing" / "refused"
+    assert {path.name for path in refused.iterdir()} == {"useless.csv", "useless.csv.reason.txt"}
+    reason = (refused / "useless.csv.reason.txt").read_text()
+    assert reason == "none of the 3 rows of useless.csv can be used (rating is above 5.0: 3)\n"
+    assert working_table(small_home, "SELECT line FROM raw.rejected_rows ORDER BY line") == [(2,), (3,), (4,)]
+    assert marquee_json(small_home, "status")["landing"] == {"waiting": 0, "refused": 1}
+    findings = marquee_json(small_home, "doctor")["findings"]
+    assert [item["state"] for item in findings if "useless.csv" in item["text"]] == ["warning"]
 
 
 def test_a_growing_file_is_left_alone_until_it_is_complete(small_home: Path, tick: Tick) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import duckdb
 
+from checks.tables.incoming import FILE_CHECKS
 from tests.command import marquee, marquee_json
 from tests.orchestration.test_partitions import working_table
 
@@ -74,6 +75,37 @@ def test_rows_turned_away_are_kept_with_line_and_reason(small_home: Path, tmp_pa
         small_home, "SELECT line, reason FROM raw.rejected_rows WHERE source = 'mixed.csv' ORDER BY line"
     )
     assert [row[0] for row in kept] == [3, 4, 5]
+
+
+def test_a_file_of_nothing_but_rejected_rows_is_no_success(small_home: Path, tmp_path: Path) -> None:
+    file, good = tmp_path / "bad.csv", tmp_path / "good.csv"
+    file.write_text(HEADER + f"900005,1,50,{IN_2018}\n" * 4 + f"0,1,4.0,{IN_2018}\n")
+    good.write_text(HEADER + f"900005,{films(small_home)[0]},5.0,{IN_2018}\n")
+    done = marquee(small_home, "ingest", file, good, expect=1)
+    assert "bad.csv: 0 ratings ingested, 5 rows rejected\n    4 rows: rating is above 5.0\n" in done.stdout
+    assert "good.csv: 1 ratings ingested, 0 rows rejected\n" in done.stdout
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("marquee: ")]
+    assert "bad.csv: none of its 5 rows can be used" in said
+    with duckdb.connect() as con:
+        kept = con.execute("SELECT line FROM read_parquet(?) ORDER BY line", [said.split(" in ")[1]]).fetchall()
+    assert kept == [(2,), (3,), (4,), (5,), (6,)]
+    assert "rejected_share_per_file: bad.csv: 1 of its rows rejected, 5 of 5 " in done.stderr
+    assert "(value 1, threshold 0.25)" in done.stderr
+    assert working_table(small_home, "SELECT count(*) FROM raw.rejected_rows WHERE source = 'bad.csv'") == [(5,)]
+    assert working_table(small_home, "SELECT user_id FROM raw.ratings WHERE user_id = 900005") == [(900005,)]
+
+
+def test_how_many_rows_of_a_file_may_be_rejected_is_a_setting_of_the_home(small_home: Path, tmp_path: Path) -> None:
+    a, *_ = films(small_home)
+    file = tmp_path / "mixed.csv"
+    file.write_text(HEADER + f"900006,{a},5.0,{IN_2018}\n900007,{a},9.0,{IN_2018}\n")
+    settings = {"": (["rejected_share_per_file"], []), "rejected_share_error = 0.6": ([], ["rejected_share_per_file"]),
+                "rejected_share_error = 0.6\nrejected_share_warn = 0.5": ([], [])}  # fmt: skip
+    for text, (errors, warnings) in settings.items():
+        (small_home / "checks.toml").write_text(text)
+        report = marquee_json(small_home, "ingest", file)
+        found = [[name for name in report[kind] if name in FILE_CHECKS] for kind in ("failed_checks", "warnings")]
+        assert found == [errors, warnings], text
 
 
 def test_a_file_that_is_no_table_is_refused_with_one_line(small_home: Path, tmp_path: Path) -> None:

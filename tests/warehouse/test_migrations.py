@@ -28,6 +28,7 @@ def test_a_home_from_before_there_were_versions_gets_the_new_columns_and_keeps_i
         con.execute("DROP TABLE ops.schema_versions")
         con.execute("ALTER TABLE raw.source_files DROP superseded")
         con.execute("ALTER TABLE raw.rating_files DROP superseded")
+        con.execute("ALTER TABLE ops.check_results DROP conditions")
         con.execute("ALTER TABLE ops.check_results DROP details")
         con.execute("ALTER TABLE recs.pair_recommendations DROP score")
         con.execute("DROP TABLE ops.request_files")

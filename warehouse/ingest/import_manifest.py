@@ -59,6 +59,24 @@ class ImportedFile:
     rejected_by_reason: dict[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def rejected_share(self) -> float:
+        """Share of the rows that are rejected; 0 if there are none."""
+        return self.rejected / self.data_rows if self.data_rows else 0.0
+
+    @property
+    def reasons(self) -> str:
+        """The reasons for which rows were rejected, the most frequent first, each with its rows."""
+        counts = sorted(self.rejected_by_reason.items(), key=lambda item: -item[1])
+        return ", ".join(f"{reason}: {count:,}" for reason, count in counts)
+
+    @property
+    def useless(self) -> str:
+        """Why nothing of the file is in use; empty if a row is, or if it has none."""
+        if self.accepted or not self.data_rows:
+            return ""
+        return f"none of the {self.data_rows:,} rows of {self.name} can be used ({self.reasons})"
+
 
 @dataclass(frozen=True)
 class Output:

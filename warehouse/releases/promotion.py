@@ -13,13 +13,17 @@ from warehouse.database import Warehouse
 from warehouse.faults import step
 from warehouse.files import flush_to_disk, point_link
 from warehouse.releases.registry import ReleaseError, insert_event, live_release, mirror_registry, record_event
-from warehouse.tables.check_results import recorded_results
+from warehouse.tables.check_results import in_words, recorded_results
 
 
 def refusals(con: duckdb.DuckDBPyConnection, release: str, required: Collection[str]) -> list[str]:
     """Reasons not to promote a release: blocking checks that failed or have no result; empty if it may go live."""
     results = recorded_results(con, release)
-    failed = [f"{result.check_name} failed: {result.description}" for result in results if result.blocks]
+    failed = [
+        f"{result.check_name} failed: {in_words(result.description, result.value, result.threshold)}"
+        for result in results
+        if result.blocks
+    ]
     missing = sorted(set(required) - {result.check_name for result in results})
     return failed + [f"{name} has no recorded result" for name in missing]
 
@@ -61,6 +65,21 @@ def promote(
     event = "forced" if reasons else "promoted"
     _swap(warehouse, release, event, who, why)
     return True
+
+
+def refuse_what_no_longer_passes(con: duckdb.DuckDBPyConnection, release: str, required: Collection[str]) -> None:
+    """Raise ReleaseError if a live release fails a check, by a threshold that has changed since, and was not forced."""
+    row = con.execute(
+        "SELECT event FROM ops.release_events WHERE release = ? AND event IN ('promoted', 'forced', 'restored') "
+        "ORDER BY happened_at DESC LIMIT 1",
+        [release],
+    ).fetchone()
+    reasons = refusals(con, release, required)
+    if reasons and row is not None and row[0] == "promoted":
+        raise ReleaseError(
+            f"{release} is live, but would not go live now: {'; '.join(reasons)}. "
+            "Go back with marquee rollback, repair the data, or change checks.toml"
+        )
 
 
 def rollback(warehouse: Warehouse, *, who: str, why: str) -> tuple[str, str]:

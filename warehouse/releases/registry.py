@@ -20,7 +20,7 @@ from warehouse.faults import step
 from warehouse.files import file_sha256, write_json
 from warehouse.home import Home
 from warehouse.queries import insert_row, records, utc_now
-from warehouse.tables.check_results import CheckResult, record_results, recorded_results
+from warehouse.tables.check_results import CheckResult, Conditions, record_results, recorded_results
 
 STAGING_NOTE = "staging.json"
 """Names the release being staged, from before its first file until it is registered; `repair` reads it."""
@@ -45,7 +45,11 @@ def live_release(home: Home, link: Path | None = None) -> str | None:
 
 
 def register(
-    warehouse: Warehouse, lineage: Mapping[str, Any], row_counts: Mapping[str, int], results: list[CheckResult]
+    warehouse: Warehouse,
+    lineage: Mapping[str, Any],
+    row_counts: Mapping[str, int],
+    results: list[CheckResult],
+    conditions: Conditions,
 ) -> None:
     """Record a staged release and the results of its checks in one transaction."""
     release, path = lineage["release"], warehouse.home.release_file(lineage["release"])
@@ -62,7 +66,7 @@ def register(
                 "sha256": file_sha256(path),
             },
         )
-        record_results(con, release, results)
+        record_results(con, release, results, conditions)
         insert_event(con, release, "staged", acting_user(), "all tables up to date, files complete")
         step("release_registering")
     step("release_registered")

@@ -27,8 +27,8 @@ STORAGE_VERSION = "v1.2.0"
 MACROS = ("recommend_pair", "pairs_of", "recommend_user", "similar_to")
 VIEWS = ("pairs_with_titles", "users_with_titles")
 
-Audit = Callable[[duckdb.DuckDBPyConnection], list[CheckResult]]
-"""Checks a staged release through a read-only connection to its file."""
+Audit = Callable[[duckdb.DuckDBPyConnection, str], list[CheckResult]]
+"""Checks a release through a read-only connection to its file, beside another one (empty: beside none)."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class WrittenRelease:
     results: list[CheckResult]
 
 
-def write_release_file(warehouse: Warehouse, lineage: Mapping[str, Any], audit: Audit) -> WrittenRelease:
+def write_release_file(warehouse: Warehouse, lineage: Mapping[str, Any], audit: Audit, against: str) -> WrittenRelease:
     """Write `published/<release>.duckdb` and check it; it appears complete, read-only, with the results inside.
 
     Parameters
@@ -50,6 +50,8 @@ def write_release_file(warehouse: Warehouse, lineage: Mapping[str, Any], audit: 
         The row of the table `release`, by column, without row_counts.
     audit : callable
         Runs on the very file, while it still has its temporary name.
+    against : str
+        The release it is compared with; empty for none.
 
     Returns
     -------
@@ -64,7 +66,7 @@ def write_release_file(warehouse: Warehouse, lineage: Mapping[str, Any], audit: 
     with connect(temporary, warehouse.home) as con:
         _describe(con)
     with connect(temporary, warehouse.home, read_only=True) as con:
-        results = audit(con)
+        results = audit(con, against)
     step("release_audited")
     with connect(temporary, warehouse.home) as con:
         con.executemany("INSERT INTO checks VALUES (?, ?, ?, ?, ?, ?, ?)", [list(result.row()) for result in results])

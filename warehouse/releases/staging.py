@@ -15,15 +15,21 @@ import duckdb
 
 from recommender.data.model_data import Neighbourhood
 from recommender.parameters import ModelParameters
-from warehouse.database import Warehouse
+from warehouse.database import Warehouse, connect
 from warehouse.files import remove_leftovers, write_json
 from warehouse.home import Home
 from warehouse.releases.model_folder import ITEM_WEIGHTS, items_hash, latest_model, open_item_model
 from warehouse.releases.pack import ReleaseLists, write_pack
 from warehouse.releases.promotion import refusals
-from warehouse.releases.registry import STAGING_NOTE, live_release, register
+from warehouse.releases.registry import STAGING_NOTE, live_release, mirror_registry, register
 from warehouse.releases.release_file import Audit, write_release_file
-from warehouse.tables.check_results import CheckResult, recorded_results
+from warehouse.tables.check_results import (
+    CheckResult,
+    Conditions,
+    record_results,
+    recorded_conditions,
+    recorded_results,
+)
 from warehouse.tables.film_lists import (
     POPULAR,
     SIMILAR,
@@ -160,9 +166,15 @@ def same_content(warehouse: Warehouse, content_hash: str, required: Collection[s
 
 
 def stage_release(
-    warehouse: Warehouse, parameters: ModelParameters, audit: Audit, required: Collection[str]
+    warehouse: Warehouse,
+    parameters: ModelParameters,
+    audit: Audit,
+    required: Collection[str],
+    conditions: Conditions = Conditions(),  # noqa: B008  (immutable)
 ) -> StagedRelease:
     """Write the release that the tables make now, check it and record both; nobody reads it yet.
+
+    A release with the same content is taken instead of a new one. It is checked again if the conditions are others now.
 
     Parameters
     ----------
@@ -172,6 +184,8 @@ def stage_release(
         The checks; gets a read-only connection to the new file.
     required : collection of str
         Names of the checks a release with the same content must have passed to be taken instead of a new one.
+    conditions : Conditions
+        What the audit depends on; the release to compare with is the live one.
 
     Returns
     -------
@@ -187,7 +201,9 @@ def stage_release(
     remove_leftovers(home.published)
     described = describe_next(warehouse, parameters)
     known = same_content(warehouse, described["content_hash"], required)
+    conditions = conditions._replace(against=live_release(home) or "")
     if known is not None:
+        _check_again(warehouse, known, audit, conditions)
         return StagedRelease(known, True, recorded_results(con, known))
     now = datetime.now(UTC)
     release = version_name(described["content_hash"], now)
@@ -198,7 +214,24 @@ def stage_release(
     neighbourhood, model = read_neighbourhood(warehouse, parameters), described["model_version"]
     weights = home.model_folder(model) / ITEM_WEIGHTS
     write_pack(pack, neighbourhood, lineage, read_lists(warehouse, neighbourhood, model), weights)
-    written = write_release_file(warehouse, lineage, audit)
-    register(warehouse, lineage, written.row_counts, written.results)
+    written = write_release_file(warehouse, lineage, audit, conditions.against)
+    register(warehouse, lineage, written.row_counts, written.results, conditions)
     (home.published / STAGING_NOTE).unlink()
     return StagedRelease(release, False, written.results)
+
+
+def _check_again(warehouse: Warehouse, release: str, audit: Audit, conditions: Conditions) -> None:
+    """Check a release again and record it, if the conditions are others than the last time.
+
+    The live release went live as it was asked for, compared with the one before: only the thresholds can be others.
+    """
+    recorded = recorded_conditions(warehouse.con, release)
+    if release == conditions.against:
+        conditions = recorded._replace(thresholds=conditions.thresholds)
+    if conditions == recorded:
+        return
+    with connect(warehouse.home.release_file(release), warehouse.home, read_only=True) as con:
+        results = audit(con, conditions.against)
+    with warehouse.transaction():
+        record_results(warehouse.con, release, results, conditions)
+    mirror_registry(warehouse)

@@ -96,6 +96,9 @@ class CheckResults(Table):
     description: pl.String = text_field("What it means, with the facts of this outcome.")
     checked_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
     details: pl.String = json_field("Shape, types, failing rows and other numbers.")
+    conditions: pl.String = pa.Field(
+        description="Of a release: hashes of the thresholds and of what was asked for, and the release compared with."
+    )
 
     class Config:
         """One result per subject and check."""

@@ -7,13 +7,20 @@ failure (`warehouse.releases.promotion` refuses to promote; Dagster stops the ru
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import duckdb
 
 from warehouse.queries import records, utc_now
 
 COLUMNS = ("check_name", "asset", "passed", "severity", "value", "threshold", "description")
+
+
+def in_words(description: str, value: float | None, threshold: float | None) -> str:
+    """What a failed check says: its description, and the value beside the limit it was held against."""
+    if value is None or threshold is None:
+        return description
+    return f"{description} (value {value:.4g}, threshold {threshold:.4g})"
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,30 @@ class CheckResult:
         return tuple(getattr(self, name) for name in COLUMNS)
 
 
-def record_results(con: duckdb.DuckDBPyConnection, subject: str, results: Iterable[CheckResult]) -> None:
+class Conditions(NamedTuple):
+    """What the outcomes of a release's checks depend on besides its file; each without blanks.
+
+    Attributes
+    ----------
+    thresholds : str
+        Version of the thresholds and of the code of the checks.
+    asked : str
+        Version of what the run asked for.
+    against : str
+        The release it was compared with; empty if none was live.
+    """
+
+    thresholds: str = ""
+    asked: str = ""
+    against: str = ""
+
+
+def record_results(
+    con: duckdb.DuckDBPyConnection,
+    subject: str,
+    results: Iterable[CheckResult],
+    conditions: Conditions = Conditions(),  # noqa: B008  (immutable)
+) -> None:
     """Keep the outcomes of checks of one subject (a release, or a table at a version), replacing earlier ones."""
     now = utc_now()
     for result in results:
@@ -64,9 +94,17 @@ def record_results(con: duckdb.DuckDBPyConnection, subject: str, results: Iterab
             [subject, result.check_name, result.asset],
         )
         con.execute(
-            "INSERT INTO ops.check_results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [subject, *result.row(), now, json.dumps(dict(result.details), default=str)],
+            "INSERT INTO ops.check_results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            [subject, *result.row(), now, json.dumps(dict(result.details), default=str), " ".join(conditions)],
         )
+
+
+def recorded_conditions(con: duckdb.DuckDBPyConnection, release: str) -> Conditions:
+    """Under which conditions a release was checked the last time."""
+    row = con.execute(
+        "SELECT conditions FROM ops.check_results WHERE subject = ? ORDER BY checked_at DESC LIMIT 1", [release]
+    ).fetchone()
+    return Conditions(*(row[0].split(" ") if row and row[0] else ()))
 
 
 def recorded_results(con: duckdb.DuckDBPyConnection, subject: str) -> list[CheckResult]:

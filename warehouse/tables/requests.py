@@ -1,7 +1,7 @@
 """Loading of the HTTP service's request log, each file once, and what the requests of late were like.
 
 Belongs here: SQL between `<home>/requests/*.parquet` and `ops.served_requests`. Does not belong here: writing the log
-(`serving.request_log`) or judging it (`checks.tables.requests`).
+(`serving.request_log`) or judging it (`checks.tables.incoming`).
 """
 
 from dataclasses import dataclass
