@@ -20,6 +20,7 @@ from warehouse.database import WAIT_SECONDS, Warehouse, open_warehouse
 from warehouse.home import Home
 from warehouse.home_parameters import HomeParameters, home_parameters
 from warehouse.locks import WriterBusyError
+from warehouse.migrations import require_tables
 from warehouse.releases.repair import repair
 
 
@@ -114,6 +115,7 @@ class WarehouseResource(dg.ConfigurableResource):
                 warehouse = stack.enter_context(
                     open_warehouse(home, purpose, wait_seconds=self.wait_seconds, notify=notify)
                 )
+                require_tables(warehouse.con, home.warehouse)
                 for line in repair(warehouse):
                     if log:
                         log.warning(f"repaired: {line}")

@@ -6,6 +6,7 @@ mean (`warehouse.tables`) or reading by consumers, who never open this file.
 
 import os
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,8 +14,8 @@ from pathlib import Path
 import duckdb
 
 from warehouse.home import Home
-from warehouse.locks import writer_lock
-from warehouse.migrations import bring_up_to_date
+from warehouse.locks import POLL_SECONDS, WriterBusyError, process_with_open, writer_lock
+from warehouse.migrations import bring_up_to_date, require_tables
 
 WAIT_SECONDS = 900.0
 """How long a writer waits for another one before it gives up and names it: longer than a full retrain takes."""
@@ -93,16 +94,49 @@ def open_warehouse(
     Raises
     ------
     WriterBusyError
-        If another process goes on writing for longer than that.
+        If another process goes on writing, or has the file open, for longer than that.
     SchemaVersionError
         If a newer Marquee wrote the database.
+    MissingTablesError
+        If the block fails because tables or columns of the database are missing.
     """
     home.create()
     with ExitStack() as stack:
         stack.enter_context(writer_lock(home.writer_lock, purpose, wait_seconds=wait_seconds, notify=notify))
         shutil.rmtree(home.scratch, ignore_errors=True)
         home.scratch.mkdir(exist_ok=True)
-        con = connect(home.warehouse, home)
+        con = _connect_when_closed(home, wait_seconds, notify)
         stack.callback(con.close)
         bring_up_to_date(con, home.warehouse)
-        yield Warehouse(home, con)
+        try:
+            yield Warehouse(home, con)
+        except (duckdb.CatalogException, duckdb.BinderException):
+            require_tables(con, home.warehouse)
+            raise
+
+
+def _connect_when_closed(
+    home: Home, wait_seconds: float, notify: Callable[[str], None] | None
+) -> duckdb.DuckDBPyConnection:
+    """Connect for writing; wait while another program has the file open, for instance somebody's DuckDB."""
+    deadline = time.monotonic() + wait_seconds
+    waiting = False
+    while True:
+        try:
+            return connect(home.warehouse, home)
+        except duckdb.IOException as error:
+            if "Could not set lock" not in str(error):
+                raise
+        who = process_with_open(home.warehouse)
+        name = f"process {who['pid']} ({who['command'] or 'of another account'})" if who else "another program"
+        if time.monotonic() >= deadline:
+            raise WriterBusyError(
+                f"{name} has {home.warehouse} open; waited {wait_seconds:.0f} s. Close it there, then try again. "
+                f"To look at the data, open {home.current}: it never makes anybody wait."
+            )
+        if not waiting and notify is not None:
+            notify(
+                f"waiting for {name}, which has {home.warehouse} open; to look at the data it can open {home.current}"
+            )
+        waiting = True
+        time.sleep(POLL_SECONDS)

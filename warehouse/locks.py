@@ -1,12 +1,14 @@
 """One writer at a time: an advisory lock on a file of the home, held by a process and named in words.
 
-Belongs here: taking turns. The kernel frees the lock when its process dies, however it dies, so there is nothing to
-repair afterwards. Does not belong here: readers, who open published releases and never meet this lock.
+Belongs here: waiting for a lock, and who holds one. The kernel frees the lock when its process dies, however it dies,
+so there is nothing to repair afterwards. Does not belong here: readers, who open published releases and never meet this
+lock.
 """
 
 import fcntl
 import json
 import os
+import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +22,7 @@ POLL_SECONDS = 0.2
 
 
 class WriterBusyError(MarqueeError):
-    """Another process went on writing for longer than the caller was willing to wait; the message names it."""
+    """Another process kept the working database for longer than the caller would wait; the message names it."""
 
 
 def holder(path: Path) -> dict[str, str]:
@@ -41,6 +43,30 @@ def is_held(path: Path) -> bool:
         except BlockingIOError:
             return True
     return False
+
+
+LOCK = "hhqqi4x"
+"""struct flock of Linux: type, whence, start, length, process."""
+
+
+def process_with_open(path: Path) -> dict[str, str] | None:
+    """Describe the process that keeps a database file from being written, as DuckDB locks it: pid and command.
+
+    None if there is none, if it is this one, or if this is not Linux. A process that holds locks on the file itself
+    must not ask: closing the file would free them.
+    """
+    if sys.platform != "linux" or not path.exists():
+        return None
+    with path.open("rb") as file:
+        wanted = struct.pack(LOCK, fcntl.F_WRLCK, 0, 0, 0, 0)
+        kind, *_, pid = struct.unpack(LOCK, fcntl.fcntl(file, fcntl.F_GETLK, wanted))
+    if kind == fcntl.F_UNLCK:
+        return None
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:  # of another account, or gone meanwhile
+        words = []
+    return {"pid": str(pid), "command": " ".join(words).strip()}
 
 
 def _describe(path: Path) -> str:

@@ -14,7 +14,7 @@ from orchestration.definitions import build_defs
 from orchestration.instance import prepare_instance
 from warehouse.home import Home
 from warehouse.ingest.landing import REFUSED, landed_files
-from warehouse.locks import holder, is_held
+from warehouse.locks import holder, is_held, process_with_open
 from warehouse.releases.registry import deciding_event, list_releases, live_release
 
 LAST_RUNS = 5
@@ -26,15 +26,19 @@ def home_status(home: Home) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``live`` (release, age_hours, state), ``challenger``, ``writer`` (who is writing, or None), ``runs`` (the last
-        ones), ``schedules`` (with the next tick), ``sensors``, ``landing`` (files waiting and refused), ``bytes``.
+        ``live`` (release, age_hours, state), ``challenger``, ``writer`` (who is writing, or None), ``open_in`` (another
+        process that has the working database open and keeps writers waiting, or None), ``runs`` (the last ones),
+        ``schedules`` (with the next tick), ``sensors``, ``landing`` (files waiting and refused), ``bytes``.
     """
+    writer = holder(home.writer_lock) if is_held(home.writer_lock) else None
+    reader = process_with_open(home.warehouse)
     with prepare_instance(home) as instance:
         return {
             "home": str(home.root),
             "live": _live(home),
             "challenger": live_release(home, home.challenger),
-            "writer": holder(home.writer_lock) if is_held(home.writer_lock) else None,
+            "writer": writer,
+            "open_in": None if reader and writer and reader["pid"] == writer.get("pid") else reader,
             "runs": _runs(instance),
             **_automation(instance),
             "landing": {
@@ -132,6 +136,11 @@ def printed_status(found: dict[str, Any]) -> str:
         lines.append(f"live       {live['release']}, {live['age_hours']} hours old, {live.get('last_event', '')}")
     lines.append(f"writing    {writer['purpose']} since {writer['since']} (process {writer['pid']})" if writer else
                  "writing    nobody")  # fmt: skip
+    if found["open_in"]:
+        lines.append(
+            f"open in    process {found['open_in']['pid']} ({found['open_in']['command']}): writers wait until it "
+            "closes warehouse.duckdb; it can open published/current.duckdb instead"
+        )
     lines += [f"run        {_run_line(run)}" for run in found["runs"]]
     lines += [
         f"schedule   {item['name']}: " + (f"next at {item['next']}" if item["on"] else "off")

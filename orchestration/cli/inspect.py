@@ -12,7 +12,7 @@ from typing import Annotated
 import duckdb
 import typer
 
-from orchestration.cli.common import JsonFlag, Preset, Settings, home_of, print_json
+from orchestration.cli.common import JsonFlag, Preset, Settings, existing, home_of, print_json
 from recommender.errors import MarqueeError
 from recommender.parameters import read_settings
 from warehouse.files import TEMPORARY, appear
@@ -94,7 +94,7 @@ def status(context: typer.Context, as_json: JsonFlag = False) -> None:
     """Tell how things are: live release and its age, last runs, next ticks, sizes; never waits for a writer."""
     from orchestration.cli.home_status import home_status, printed_status
 
-    found = home_status(home_of(context))
+    found = home_status(existing(home_of(context)))
     if as_json:
         print_json(found)
     else:

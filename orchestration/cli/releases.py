@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli.common import JsonFlag, Why, home_of, print_json, writing
+from orchestration.cli.common import JsonFlag, Why, existing, home_of, print_json, writing
 
 commands = typer.Typer()
 
@@ -19,7 +19,7 @@ def releases(context: typer.Context, as_json: JsonFlag = False) -> None:
     """List releases, newest first: state, age, size, who put it there and why; and the report of each."""
     from warehouse.releases.registry import deciding_event, list_releases
 
-    entries = list_releases(home_of(context))
+    entries = list_releases(existing(home_of(context)))
     if as_json:
         print_json({"releases": entries})
         return
@@ -52,7 +52,7 @@ def promote(
     from warehouse.releases import promotion, registry
 
     act, role = (promotion.challenge, "the challenger") if challenger else (promotion.promote, "live")
-    with writing(home_of(context), f"promote {release}") as warehouse:
+    with writing(existing(home_of(context)), f"promote {release}") as warehouse:
         changed = act(warehouse, release, REQUIRED_CHECKS, who=registry.acting_user(), why=why, force=force)
     print(f"{release} is {role}" if changed else f"{release} was {role} already")
 
@@ -62,7 +62,7 @@ def withdraw(context: typer.Context, why: Why = "") -> None:
     """Have no challenger any more; the live release is not touched."""
     from warehouse.releases import promotion, registry
 
-    with writing(home_of(context), "withdraw") as warehouse:
+    with writing(existing(home_of(context)), "withdraw") as warehouse:
         print(f"{promotion.withdraw(warehouse, who=registry.acting_user(), why=why)} is no longer the challenger")
 
 
@@ -71,7 +71,7 @@ def rollback(context: typer.Context, why: Why = "") -> None:
     """Go back to the release that was live before; recomputes nothing."""
     from warehouse.releases import promotion, registry
 
-    with writing(home_of(context), "rollback") as warehouse:
+    with writing(existing(home_of(context)), "rollback") as warehouse:
         left, now = promotion.rollback(warehouse, who=registry.acting_user(), why=why)
     print(f"{now} is live again instead of {left}")
 
@@ -85,7 +85,7 @@ def retire(
     """Delete old releases, and models that no release needs."""
     from warehouse.releases import registry, retirement
 
-    with writing(home_of(context), "retire") as warehouse:
+    with writing(existing(home_of(context)), "retire") as warehouse:
         gone = retirement.retire(warehouse, keep, who=registry.acting_user(), why=why)
     print(
         f"deleted {len(gone.releases)} releases and {len(gone.models)} models, {gone.bytes / 1e6:.1f} MB: "

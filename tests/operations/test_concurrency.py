@@ -5,6 +5,8 @@ two at a time.
 """
 
 import os
+import subprocess
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -15,13 +17,15 @@ import pytest
 
 from orchestration.instance import prepare_instance
 from orchestration.schedules import ALL_SHARDS
-from tests.command import marquee_json, start_marquee
+from tests.command import marquee, marquee_json, start_marquee
 from tests.dagster_dev import ENDED, Webserver, wait_for
+from tests.homes import copy_home
 from tests.operations.conftest import HEADER
 from tests.orchestration.test_ingest import IN_2018, films
 from tests.orchestration.test_partitions import working_table
+from warehouse.database import open_warehouse
 from warehouse.home import Home
-from warehouse.locks import holder, writer_lock
+from warehouse.locks import WriterBusyError, holder, writer_lock
 
 STEPS = {dg.DagsterEventType.STEP_START, dg.DagsterEventType.STEP_SUCCESS, dg.DagsterEventType.STEP_FAILURE}
 
@@ -54,6 +58,39 @@ def test_two_runs_at_once_make_one_release(small_home: Path) -> None:
     assert sorted(stdout.split('"state": "')[1].split('"')[0] for stdout, _ in ended) == ["live", "unchanged"]
     assert any("waiting for process" in stderr for _, stderr in ended)
     assert len(marquee_json(small_home, "releases")["releases"]) == 2
+
+
+READER = (
+    "import duckdb, sys, time; con = duckdb.connect(sys.argv[1], read_only=True); print(1, flush=True); time.sleep(600)"
+)
+
+
+def test_a_program_that_has_the_working_database_open_is_waited_for_and_named(
+    three_releases: Path, tmp_path: Path
+) -> None:
+    home = copy_home(three_releases, tmp_path)
+    path = home / "warehouse.duckdb"
+    reader = subprocess.Popen([sys.executable, "-c", READER, str(path)], stdout=subprocess.PIPE)
+    try:
+        assert reader.stdout is not None
+        assert reader.stdout.readline()
+        found = marquee_json(home, "status")
+        assert (found["writer"], found["open_in"]["pid"]) == (None, str(reader.pid))
+        assert f"open in    process {reader.pid} ({sys.executable} -c " in marquee(home, "status").stdout
+        words = rf"process {reader.pid} .* has {path} open; waited 0 s.*published/current\.duckdb"
+        with pytest.raises(WriterBusyError, match=words), open_warehouse(Home(home), "the test", wait_seconds=0):
+            pass
+        command = start_marquee(home, "rollback")
+        assert command.stderr is not None
+        said = command.stderr.readline()
+        assert f"waiting for process {reader.pid} ({sys.executable} -c " in said
+        assert str(home / "published" / "current.duckdb") in said
+        assert command.poll() is None
+    finally:
+        reader.kill()
+        reader.wait()
+    assert command.wait(timeout=120) == 0
+    assert marquee_json(home, "status")["open_in"] is None
 
 
 @pytest.mark.campaign

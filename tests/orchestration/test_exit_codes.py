@@ -67,6 +67,14 @@ def test_a_bug_keeps_its_traceback_and_is_no_rejection(small_home: Path) -> None
     assert report["errors"] == ["a bug: ValueError: a bug, made for this test"]
 
 
+def test_an_error_is_said_to_be_no_rejection(small_home: Path) -> None:
+    (small_home / "checks.toml").write_text("drift_warn = often\n")
+    said = marquee(small_home, "refresh", "--set", "top_movies=40", expect=1).stderr
+    assert "\nfailed: no release was staged\n" in said
+    assert "rejected" not in said
+    assert "Failed checks" not in said
+
+
 def test_the_preview_of_the_pairs_begins_with_the_first_place(small_home: Path) -> None:
     tags = {"dagster/asset_partition_range_start": "0", "dagster/asset_partition_range_end": "7"}
     made = execute(Home(small_home), "refresh_recommendations", {"top_movies": 40}, tags=tags)

@@ -1,6 +1,6 @@
 """Promote, roll back, retire, compare: the life of releases, through the command line."""
 
-import json
+import shutil
 from pathlib import Path
 
 import duckdb
@@ -121,6 +121,32 @@ def test_diff_counts_changed_pairs_like_a_plain_comparison(home: Path) -> None:
     assert found["examples"]
 
 
+CHANGES = {
+    "UPDATE pair_recommendations SET rank = 3 - rank WHERE (movie_a, movie_b) = PAIR AND rank < 3": (
+        "780 pairs in both, 1 of them changed (the same films in another order)"
+    ),
+    "UPDATE pair_recommendations SET movie_id = 2147483647 WHERE (movie_a, movie_b) = PAIR AND rank = 1": (
+        "780 pairs in both, 1 of them changed (mean overlap over 99.9%)"
+    ),
+    "UPDATE pair_recommendations SET movie_id = 2147483647 WHERE rank = 1": (
+        "780 pairs in both, 780 of them changed (mean overlap 81.8%)"
+    ),
+    "SELECT 1": "780 pairs in both, 0 of them changed (mean overlap 100.0%)",
+}
+"""What is done to a copy of a release with 40 sign-up films and 10 films a pair, and what is said of the two."""
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=CHANGES.get)
+def test_diff_does_not_say_that_all_is_the_same_beside_changed_pairs(home: Path, change: str) -> None:
+    newest, other = names(home)[0], "20200101T000000Z-00000000"
+    path = home / "published" / f"{other}.duckdb"
+    shutil.copyfile(home / "published" / f"{newest}.duckdb", path)
+    with duckdb.connect(str(path)) as con:
+        pair = con.execute("SELECT DISTINCT movie_a, movie_b FROM pair_recommendations ORDER BY ALL LIMIT 1").fetchone()
+        con.execute(change.replace("PAIR", str(pair)))
+    assert marquee(home, "diff", newest, other).stdout.splitlines()[0] == CHANGES[change]
+
+
 def test_query_reads_the_live_release_and_writes_nothing(home: Path) -> None:
     assert marquee_json(home, "query", "SELECT count(*) FROM signup_movies")["rows"] == [[40]]
     a, b = marquee_json(home, "query", "SELECT movie_id FROM signup_movies ORDER BY position LIMIT 2")["rows"]
@@ -134,7 +160,7 @@ def test_query_reads_the_live_release_and_writes_nothing(home: Path) -> None:
 def test_without_a_release_the_message_says_what_to_do(tmp_path: Path) -> None:
     done = marquee(tmp_path / "empty", "query", "SELECT 1", expect=1)
     assert "marquee run" in done.stderr
-    assert json.loads(marquee(tmp_path / "empty", "releases", "--json").stdout) == {"releases": []}
+    assert marquee_json(tmp_path, "releases") == {"releases": []}
 
 
 def test_wrong_usage_exits_with_2(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""Examination of a home: is everything there, whole and consistent, and if not, how to mend it.
+"""Examination of a home: is everything there, whole and consistent, and if not, how to repair it.
 
 Belongs here: questions that reading files can answer, without the writer's lock, at any moment. Nothing is changed.
-Does not belong here: mending (`warehouse.releases.registry.repair` does what needs no decision, at the start of every
+Does not belong here: repairing (`warehouse.releases.repair` does what needs no decision, at the start of every
 run)."""
 
 import json
@@ -14,14 +14,17 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
+import duckdb
 import pyarrow.parquet
 from packaging.requirements import Requirement
 
+from warehouse.database import connect
 from warehouse.files import TEMPORARY, file_sha256
 from warehouse.home import Home
 from warehouse.ingest.import_manifest import ManifestError, Output, is_fingerprint, read_manifest
 from warehouse.ingest.landing import REFUSED
 from warehouse.locks import is_held
+from warehouse.migrations import REMAKE, SCHEMA_VERSION, schema_problems, schema_version
 from warehouse.releases.registry import STAGING_NOTE, list_releases, live_release
 
 ENOUGH_RELEASES = 3
@@ -75,6 +78,7 @@ def examine(home: Home, say: Callable[[str], None] | None = None) -> list[Findin
         _sources,
         _landing,
         _leftovers,
+        _working_database,
     ):
         if say is not None:
             say(f"examining {part.__name__.strip('_').replace('_', ' ')}")
@@ -161,7 +165,7 @@ def _promote_another(registry: Mapping[str, Any], home: Home) -> str:
     return f"marquee promote {there[0]}" if there else "marquee refresh"
 
 
-def _mend_release(release: str, home: Home) -> str:
+def _repair_release(release: str, home: Home) -> str:
     if live_release(home) != release:
         return f"move {release}.* out of {home.published}"
     return f"marquee rollback, then move {release}.* out of {home.published}; marquee refresh"
@@ -178,7 +182,7 @@ def _releases(home: Home) -> Iterator[Finding]:
                 yield Finding("releases", "warning", f"{path.name} is not in the registry", f"delete {path}")
         elif file_sha256(path) != entry["sha256"]:
             text = f"{path.name} is not the file that was checked (its sha256 differs)"
-            yield Finding("releases", "wrong", text, _mend_release(release, home))
+            yield Finding("releases", "wrong", text, _repair_release(release, home))
         else:
             good += 1
     for release, entry in registry.items():
@@ -213,10 +217,10 @@ def _packs(home: Home) -> Iterator[Finding]:
     folders = sorted(home.published.glob("*Z-*.pack"))
     for folder in folders:
         for problem in _manifest_problems(folder):
-            yield Finding("packs", "wrong", problem, _mend_release(folder.stem, home))
+            yield Finding("packs", "wrong", problem, _repair_release(folder.stem, home))
     for release in sorted(path.stem for path in home.published.glob("*Z-*.duckdb") if not path.is_symlink()):
         if not home.pack_folder(release).is_dir():
-            yield Finding("packs", "wrong", f"{release}.pack is missing", _mend_release(release, home))
+            yield Finding("packs", "wrong", f"{release}.pack is missing", _repair_release(release, home))
     yield Finding("packs", "ok", f"{len(folders)} examined")
 
 
@@ -287,3 +291,36 @@ def _leftovers(home: Home) -> Iterator[Finding]:
     names += [home.published / STAGING_NOTE] if (home.published / STAGING_NOTE).exists() else []
     for path in names:
         yield Finding("leftovers", "warning", f"{path} was left by a run that died", "the next run clears it away")
+
+
+def _working_database(home: Home) -> Iterator[Finding]:
+    """Its tables and columns, if nobody writes: a writer is never made to wait for longer than this look."""
+    subject = "working database"
+    if not home.warehouse.exists():
+        yield Finding(subject, "warning", f"{home.warehouse} does not exist", "marquee run makes it")
+        return
+    if is_held(home.writer_lock):
+        yield Finding(subject, "ok", "not examined, because somebody is writing")
+        return
+    try:
+        with connect(home.warehouse, home, read_only=True) as con:
+            version, problems = schema_version(con), schema_problems(con)
+    except duckdb.Error as error:
+        text = " ".join(str(error).split())
+        if "Could not set lock" in text:
+            yield Finding(subject, "warning", f"not examined: {text}", "close it there; analysts open published/")
+        else:
+            yield Finding(subject, "wrong", f"{home.warehouse} cannot be read: {text}", REMAKE)
+        return
+    if version > SCHEMA_VERSION:
+        text = f"its tables are of version {version}, this Marquee knows {SCHEMA_VERSION}"
+        yield Finding(subject, "wrong", text, "use the newer Marquee that wrote it")
+    elif version < SCHEMA_VERSION:
+        yield Finding(
+            subject, "ok", f"its tables are of version {version}; the next run brings them to {SCHEMA_VERSION}"
+        )
+    else:
+        for problem in problems:
+            yield Finding(subject, "wrong", problem, REMAKE)
+        if not problems:
+            yield Finding(subject, "ok", f"all tables and columns are there (version {SCHEMA_VERSION})")
