@@ -1,8 +1,8 @@
-"""Checks of the recommended lists of a staged release: full, and the same when computed another way.
+"""Checks of the recommended lists of a staged release: full, the same when computed another way, and varied.
 
-Belongs here: what can be said of one release alone and needs its serving pack. Does not belong here: rules every row
-meets (`checks.release.suite`), how varied lists are (`checks.release.variety`) or the difference to the live release
-(`checks.release.comparison`).
+Belongs here: what can be said of the lists of one release alone. Does not belong here: rules every row meets
+(`checks.release.suite`), the difference to the live release (`checks.release.comparison`), how good lists are
+(`checks.release.quality`).
 """
 
 import random
@@ -13,11 +13,15 @@ import numpy as np
 from checks.release.staged import Staged
 from recommender.data.model_data import Neighbourhood
 from recommender.lists import ProfileError, recommend_list
+from warehouse.queries import one_row
 from warehouse.releases.pack import PackError
 from warehouse.tables.check_results import CheckResult
 
 SHORT_LISTS_ASKED = 20
 """Short lists whose reason is looked into."""
+
+MOST_FREQUENT = 10
+"""Films whose share of all places is measured."""
 
 UNUSABLE = (PackError, ProfileError, ValueError, IndexError, OSError)
 """What a damaged pack raises when it is asked."""
@@ -120,5 +124,99 @@ def _overlap(found: Films, expected: Films) -> float:
     return sum(film in films for film, *_ in expected) / max(len(expected), 1)
 
 
-LIST_CHECKS = (full_lists, recomputed_pairs)
-"""In the order they run."""
+def catalogue_coverage(staged: Staged) -> CheckResult:
+    """Recommendations reach more than a handful of the films people like."""
+    recommended, liked = one_row(
+        staged.con,
+        "SELECT (SELECT count(DISTINCT movie_id) FROM pair_recommendations), count(*) FROM movies WHERE likes > 0",
+    )
+    return staged.judge(
+        "catalogue_coverage",
+        recommended / liked if liked else 0.0,
+        f"{recommended:,} of {liked:,} liked films are recommended to some pair",
+        warn=staged.settings.coverage_warn,
+        error=staged.settings.coverage_error,
+        want="at least",
+    )
+
+
+def popular_share(staged: Staged) -> CheckResult:
+    """Lists are more than the most liked films over and over."""
+    places, popular = one_row(
+        staged.con,
+        """
+        SELECT count(*), count(top.movie_id) FROM pair_recommendations p LEFT JOIN (
+            SELECT movie_id FROM movies ORDER BY likes DESC, movie_id LIMIT ?
+        ) AS top USING (movie_id)
+        """,
+        [staged.parameters.per_pair],
+    )
+    return staged.judge(
+        "popular_share",
+        popular / places if places else 1.0,
+        f"{popular:,} of {places:,} places in the lists go to the {staged.parameters.per_pair} most liked films",
+        warn=staged.settings.popular_share_warn,
+        error=staged.settings.popular_share_error,
+    )
+
+
+def most_frequent_film(staged: Staged) -> CheckResult:
+    """No film is in nearly every list."""
+    title, lists, pairs = one_row(
+        staged.con,
+        """
+        WITH counted AS (SELECT movie_id, count(*) AS lists FROM pair_recommendations GROUP BY movie_id)
+        SELECT any_value(title), coalesce(max(lists), 0),
+            (SELECT count(*) FROM pair_recommendations WHERE rank = 1)
+        FROM counted JOIN movies USING (movie_id)
+        WHERE movie_id = (SELECT movie_id FROM counted ORDER BY lists DESC, movie_id LIMIT 1)
+        """,
+    )
+    return staged.judge(
+        "most_frequent_film",
+        lists / pairs if pairs else 1.0,
+        f"{title} is in {lists:,} of {pairs:,} lists",
+        warn=staged.settings.most_frequent_film_warn,
+    )
+
+
+def frequent_films_share(staged: Staged) -> CheckResult:
+    """The ten most frequent films leave room for others."""
+    films, share = one_row(
+        staged.con,
+        """
+        SELECT count(*), coalesce(sum(places) FILTER (place <= ?) / sum(places), 1.0) FROM (
+            SELECT count(*) AS places, row_number() OVER (ORDER BY count(*) DESC, movie_id) AS place
+            FROM pair_recommendations GROUP BY movie_id
+        )
+        """,
+        [MOST_FREQUENT],
+    )
+    return staged.judge(
+        "frequent_films_share",
+        float(share),
+        f"the {MOST_FREQUENT} most frequent of {films:,} recommended films take {share:.1%} of all places",
+        warn=staged.settings.frequent_films_share_warn,
+    )
+
+
+def signup_films_unrecommended(staged: Staged) -> CheckResult:
+    """Most of the films a new user can choose are recommended to somebody."""
+    never, films = one_row(
+        staged.con,
+        """
+        SELECT count(*) FILTER (movie_id NOT IN (SELECT movie_id FROM pair_recommendations)), count(*)
+        FROM signup_movies
+        """,
+    )
+    return staged.judge(
+        "signup_films_unrecommended",
+        never / films if films else 1.0,
+        f"{never:,} of {films:,} sign-up films are never recommended",
+        warn=staged.settings.signup_films_unrecommended_warn,
+    )
+
+
+LIST_CHECKS = (full_lists, recomputed_pairs, catalogue_coverage, popular_share)
+LIST_WARNINGS = (most_frequent_film, frequent_films_share, signup_films_unrecommended)
+"""In the order they run; the second ones never block."""

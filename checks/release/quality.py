@@ -1,7 +1,7 @@
 """Checks of how well a release recommends to users it has not seen: against baselines, and against what is live.
 
 Belongs here: what a measurement must not fall below, and which measurements may be compared. Does not belong here:
-measuring (`recommender.evaluation.evaluate`), how varied lists are (`checks.release.variety`).
+measuring (`recommender.evaluation.evaluate`), how varied lists are (`checks.release.lists`).
 """
 
 from collections.abc import Sequence

@@ -13,10 +13,9 @@ from functools import partial
 import duckdb
 
 from checks.release.comparison import drift, overlaps, parameters_as_asked
-from checks.release.lists import LIST_CHECKS
+from checks.release.lists import LIST_CHECKS, LIST_WARNINGS
 from checks.release.quality import AHEAD_OF_BASELINES, NO_FALL, quality
 from checks.release.staged import ASSET, Staged, open_staged
-from checks.release.variety import VARIETY_CHECKS, VARIETY_WARNINGS
 from checks.results import timed
 from checks.settings import CheckSettings
 from checks.tables.conformance import check_columns, check_schema
@@ -249,7 +248,6 @@ SINGLE_CHECKS: tuple[Callable[[Staged], CheckResult], ...] = (
     pack_as_manifest,
     parameters_as_asked,
     *LIST_CHECKS,
-    *VARIETY_CHECKS,
 )
 COMPARISONS: dict[Callable[[Staged], list[CheckResult]], tuple[ReleaseCheck, ...]] = {
     overlaps: (
@@ -277,7 +275,7 @@ RELEASE_CHECKS: tuple[ReleaseCheck, ...] = (
     *(_announce(check) for check in SCHEMA_CHECKS),
     *(ReleaseCheck(check.name, check.description) for check in VIOLATION_CHECKS),
     *(_announce(check) for check in SINGLE_CHECKS),
-    *(_announce(check, gates=False) for check in VARIETY_WARNINGS),
+    *(_announce(check, gates=False) for check in LIST_WARNINGS),
     *(announced for group in COMPARISONS.values() for announced in group),
 )
 """All checks of a staged release, in the order of their results."""
@@ -316,7 +314,7 @@ def audit_release(
         Those of the tables, then one per check in the order of `RELEASE_CHECKS`. If a table lacks columns, the checks
         that need them are left out, and their missing results block.
     """
-    checks: tuple[Callable[[Staged], CheckResult], ...] = (*VIOLATION_CHECKS, *SINGLE_CHECKS, *VARIETY_WARNINGS)
+    checks: tuple[Callable[[Staged], CheckResult], ...] = (*VIOLATION_CHECKS, *SINGLE_CHECKS, *LIST_WARNINGS)
     with open_staged(con, home, settings, by_default, against) as staged:
         schemas = [result for check in SCHEMA_CHECKS for result in timed(partial(check, staged))]
         if any("dtypes" in found.details and found.details.get("shape") is None for found in schemas):
