@@ -24,7 +24,7 @@ def check_result(outcome: CheckResult) -> dg.AssetCheckResult:
         check_name=outcome.check_name,
         passed=outcome.passed,
         severity=dg.AssetCheckSeverity.ERROR if outcome.severity == "error" else dg.AssetCheckSeverity.WARN,
-        description=outcome.description,
+        description=outcome.text,
         metadata={
             "value": outcome.value,
             "threshold": outcome.threshold,

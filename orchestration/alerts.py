@@ -12,9 +12,8 @@ import dagster as dg
 import httpx
 
 from checks.tables.incoming import FILE_CHECKS
-from orchestration.errors import numbers_of, reason_of
+from orchestration.errors import reason_of
 from recommender.errors import MarqueeError
-from warehouse.tables.check_results import in_words
 
 WEBHOOK_VARIABLE = "MARQUEE_WEBHOOK_URL"
 TIMEOUT_SECONDS = 10.0
@@ -61,21 +60,22 @@ def failed_checks(instance: dg.DagsterInstance, run_id: str) -> list[dict[str, A
         event = log.dagster_event
         evaluation = event.asset_check_evaluation_data if event is not None else None
         if evaluation is not None and not evaluation.passed:
+            numbers = {name: evaluation.metadata.get(name) for name in ("value", "threshold")}
             found.append(
                 {
                     "check": evaluation.check_name,
                     "asset": evaluation.asset_key.to_user_string(),
                     "severity": evaluation.severity.value,
                     "description": evaluation.description or "",
-                    **numbers_of(evaluation),
+                    **{name: None if number is None else number.value for name, number in numbers.items()},
                 }
             )
     return found
 
 
 def _worded(check: Mapping[str, Any]) -> str:
-    """A failed check in words, with its value and threshold."""
-    return f"{check['check']}: {in_words(check['description'], check['value'], check['threshold'])}"
+    """A failed check in words; its description has the value and the threshold."""
+    return f"{check['check']}: {check['description']}"
 
 
 def _cause(context: dg.RunFailureSensorContext) -> str:

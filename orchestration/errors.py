@@ -93,12 +93,6 @@ def reason_of(error: Any) -> Reason:
     return Reason(f"a bug: {text}", "Traceback (most recent call last):\n" + "".join(innermost.stack) + text)
 
 
-def numbers_of(evaluation: Any) -> dict[str, float | None]:
-    """Value and threshold of a check that Dagster recorded; None where it has none."""
-    found = {name: evaluation.metadata.get(name) for name in ("value", "threshold")}
-    return {name: None if number is None else number.value for name, number in found.items()}
-
-
 def _chain(error: Any) -> Iterator[Any]:
     """The error, its cause, the cause of that, and so on."""
     while error is not None:

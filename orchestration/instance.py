@@ -18,11 +18,10 @@ import dagster as dg
 from orchestration.active_runs import fail_orphaned_runs, run_lock
 from orchestration.code_location import record_in_code_location
 from orchestration.definitions import build_defs
-from orchestration.errors import numbers_of, reason_of
+from orchestration.errors import reason_of
 from orchestration.event_log import quick_event_log
 from warehouse.home import HOME_VARIABLE, Home
 from warehouse.logs import say
-from warehouse.tables.check_results import in_words
 
 SHIPPED_CONFIG = Path(__file__).parent / "dagster.yaml"
 
@@ -116,7 +115,7 @@ def _outcome(result: dg.ExecuteInProcessResult) -> Outcome:
             if not evaluation.passed:
                 is_error = evaluation.severity == dg.AssetCheckSeverity.ERROR
                 failed = outcome.failed_checks if is_error else outcome.warnings
-                failed[evaluation.check_name] = in_words(evaluation.description or "", **numbers_of(evaluation))
+                failed[evaluation.check_name] = evaluation.description or ""
         elif event.is_step_failure:
             error = event.step_failure_data.error
             stopped_by_check = error is not None and error.cls_name == "DagsterAssetCheckFailedError"

@@ -12,12 +12,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from checks.asset_checks import check_result
 from orchestration.alerts import AlertError, alert_failed_check, alert_run_failure, send_alert
 from orchestration.definitions import build_defs
 from orchestration.instance import prepare_instance
 from tests.command import marquee
 from tests.dagster_dev import REPOSITORY, dagster_dev, wait_for
 from warehouse.home import Home
+from warehouse.tables.check_results import CheckResult
 
 
 class Webhook:
@@ -79,12 +81,7 @@ def test_a_failed_run_is_told(small_home: Path, tmp_path: Path, webhook: Webhook
 def test_a_warning_of_a_successful_run_is_told_once(small_home: Path, webhook: Webhook) -> None:
     @dg.asset_check(asset=dg.AssetKey(["a", "b"]), name="is_round")
     def is_round() -> dg.AssetCheckResult:
-        return dg.AssetCheckResult(
-            passed=False,
-            severity=dg.AssetCheckSeverity.WARN,
-            description="it is square",
-            metadata={"value": 4.0, "threshold": 0.0},
-        )
+        return check_result(CheckResult("is_round", "a/b", False, "warn", 4.0, 0.0, "it is square"))
 
     job = dg.Definitions(
         asset_checks=[is_round], jobs=[dg.define_asset_job("look", selection=dg.AssetSelection.all_asset_checks())]
@@ -98,7 +95,7 @@ def test_a_warning_of_a_successful_run_is_told_once(small_home: Path, webhook: W
             alert_failed_check(context)
     (message,) = webhook.messages
     (check,) = message["failed_checks"]
-    assert check | {"description": "it is square", "severity": "WARN", "value": 4.0, "threshold": 0.0} == check
+    assert (check["severity"], check["value"], check["threshold"]) == ("WARN", 4.0, 0.0)
     assert "is_round: it is square (value 4, threshold 0)" in message["text"]
 
 

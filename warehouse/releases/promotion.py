@@ -13,17 +13,13 @@ from warehouse.database import Warehouse
 from warehouse.faults import step
 from warehouse.files import flush_to_disk, point_link
 from warehouse.releases.registry import ReleaseError, insert_event, live_release, mirror_registry, record_event
-from warehouse.tables.check_results import in_words, recorded_results
+from warehouse.tables.check_results import recorded_results
 
 
 def refusals(con: duckdb.DuckDBPyConnection, release: str, required: Collection[str]) -> list[str]:
     """Reasons not to promote a release: blocking checks that failed or have no result; empty if it may go live."""
     results = recorded_results(con, release)
-    failed = [
-        f"{result.check_name} failed: {in_words(result.description, result.value, result.threshold)}"
-        for result in results
-        if result.blocks
-    ]
+    failed = [f"{result.check_name} failed: {result.text}" for result in results if result.blocks]
     missing = sorted(set(required) - {result.check_name for result in results})
     return failed + [f"{name} has no recorded result" for name in missing]
 

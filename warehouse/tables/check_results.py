@@ -16,13 +16,6 @@ from warehouse.queries import records, utc_now
 COLUMNS = ("check_name", "asset", "passed", "severity", "value", "threshold", "description")
 
 
-def in_words(description: str, value: float | None, threshold: float | None) -> str:
-    """What a failed check says: its description, and the value beside the limit it was held against."""
-    if value is None or threshold is None:
-        return description
-    return f"{description} (value {value:.4g}, threshold {threshold:.4g})"
-
-
 @dataclass(frozen=True)
 class CheckResult:
     """One check's outcome.
@@ -56,6 +49,13 @@ class CheckResult:
     def blocks(self) -> bool:
         """Whether this outcome forbids promotion."""
         return not self.passed and self.severity == "error"
+
+    @property
+    def text(self) -> str:
+        """What people are told: the description and, if it failed, the value beside the limit it was held against."""
+        if self.passed or self.value is None or self.threshold is None:
+            return self.description
+        return f"{self.description} (value {self.value:.4g}, threshold {self.threshold:.4g})"
 
     def row(self) -> tuple[object, ...]:
         """Values in the order of `COLUMNS`."""
