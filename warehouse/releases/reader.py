@@ -35,7 +35,8 @@ def release_path(home: Home, release: str | None = None) -> Path:
         if path.exists():
             return path
         if home.current.resolve() == path:  # else another release went live between the two looks
-            raise NoReleaseError(f"nothing is live in {home.root} yet; make a release with: marquee run")
+            where = f"{home.root} yet" if home.root.is_dir() else f"{home.root}, which does not exist: check --home"
+            raise NoReleaseError(f"nothing is live in {where}; make a release with: marquee run")
     path = home.release_file(release)
     if not path.exists():
         raise NoReleaseError(f"there is no release {release} in {home.published}; see: marquee releases")
