@@ -84,6 +84,8 @@ def reason_of(error: Any) -> Reason:
         name, _, text = str(link.message).strip().partition(": ")
         if name in expected:
             return Reason(" ".join(text.split()))
+        if name.endswith(".DagsterExecutionInterruptedError"):
+            return Reason("interrupted by a signal; the next run does what is left")
     innermost = chain[-1]
     text = str(innermost.message).strip()
     name, _, rest = text.partition(": ")

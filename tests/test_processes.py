@@ -14,7 +14,8 @@ from warehouse.locks import writer_lock
 @pytest.mark.parametrize(
     ("words", "code"),
     [
-        (("releases", "--json"), 0),
+        (("parameters", "--json"), 0),
+        (("releases", "--json"), 2),
         (("query", "SELECT 1"), 1),
         (("run", "--set", "nonsense=1"), 2),
         (("no-such-command",), 2),
@@ -45,5 +46,7 @@ def test_a_command_in_the_background_of_a_script_can_be_ended(small_home: Path, 
         assert process.stderr is not None
         assert "waiting for" in process.stderr.readline()
         process.send_signal(told)
-        process.communicate(timeout=60)
+        _, said = process.communicate(timeout=60)
     assert process.returncode != 0
+    assert "Traceback" not in said
+    assert "marquee: interrupted by a signal" in said
