@@ -6,6 +6,7 @@ Belongs here: the content of answers, and when a release has none. Does not belo
 
 from typing import Any
 
+import numpy as np
 from pydantic import ValidationError
 
 from recommender.errors import UsageError
@@ -78,6 +79,13 @@ def _origin(snapshot: Snapshot, deployment: str) -> dict[str, str]:
 def signup_answer(snapshot: Snapshot, deployment: str) -> dict[str, Any]:
     """All sign-up films."""
     return {**_origin(snapshot, deployment), "movies": snapshot.films.signup_cards()}
+
+
+def drawn_users(snapshot: Snapshot, deployment: str, num: int) -> dict[str, Any]:
+    """Some users who have a list, at random, each at most once."""
+    users = snapshot.listed_users
+    drawn = np.random.default_rng().choice(users, min(num, len(users)), replace=False)
+    return {**_origin(snapshot, deployment), "users": [{"user_id": user} for user in drawn.tolist()]}
 
 
 def search_answer(snapshot: Snapshot, deployment: str, words: str, limit: int) -> dict[str, Any]:

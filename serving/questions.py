@@ -44,6 +44,7 @@ def _distinct(ids: list[int]) -> list[int]:
 
 WholeNumber = Annotated[int, BeforeValidator(_digits_only)]
 FilmId = Annotated[int, Field(ge=1, le=LARGEST_ID), BeforeValidator(_digits_only)]
+PairNum = Annotated[int, Field(ge=1, le=MOST_ANSWERS), BeforeValidator(_digits_only)]
 Client = Annotated[str, Field(pattern="^[A-Za-z0-9._-]{1,64}$")] | SkipJsonSchema[None]
 
 
@@ -134,7 +135,7 @@ class RecommendQuestion(ListQuestion):
 class PairQuestion(ListQuestion):
     """What can be asked about a pair."""
 
-    num: Annotated[WholeNumber, Field(ge=1, le=MOST_ANSWERS)] | SkipJsonSchema[None] = Field(  # type: ignore[assignment]
+    num: PairNum | SkipJsonSchema[None] = Field(  # type: ignore[assignment]
         default=None, description="Films to recommend at most; default: all the table has."
     )
     seen: Seen = SEEN
@@ -163,6 +164,12 @@ class PopularQuestion(ListQuestion):
         description="all, recent (likes of the data's own last 90 days), genre:Comedy, decade:1990.",
         json_schema_extra={"example": "genre:Comedy"},
     )
+
+
+class DrawQuestion(NoParameters):
+    """How many users to draw."""
+
+    num: WholeNumber = Field(default=10, ge=1, le=MOST_ANSWERS, description="Users to draw at most.")
 
 
 class SearchQuestion(NoParameters):

@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError, create_model
 from starlette.exceptions import HTTPException
 
-from serving.answers import release_answer
+from serving.answers import drawn_users, release_answer
 from serving.http import openapi as documents
 from serving.http.compact import PageFiles, respond
 from serving.http.middleware import Guard
@@ -28,6 +28,7 @@ from serving.pages import Asked
 from serving.problems import MEDIA_TYPE, Problem, bad_parameter, to_json
 from serving.questions import (
     Client,
+    DrawQuestion,
     FilmId,
     NoParameters,
     PairQuestion,
@@ -202,6 +203,13 @@ def _add_answers(app: FastAPI, service: Service) -> None:
     ) -> Response:
         """Recommend films to somebody who likes two sign-up films, from the precomputed table."""
         return _response(request, await service.recommend(client, Asked("pairs", (a, b), question)), deployment)
+
+    @app.get("/users", **documented(documents.DrawnUsers))
+    async def draw(request: Request, question: Annotated[DrawQuestion, Query()], client: ClientKey = None) -> Response:
+        """Draw users who have a list, at random, to look at."""
+        chosen = service.choose(client)
+        values = drawn_users(chosen.snapshot, deployment, question.num)
+        return _response(request, Reply(to_json(values), chosen), deployment)
 
     @app.get("/users/{user_id}/recommendations", **documented(documents.Recommendation, 404, 410))
     async def users(

@@ -71,6 +71,18 @@ class Recommendation(_Answer):
     cursor: str | None = Field(description="Of the next page; null on the last.")
 
 
+class DrawnUser(_Document):
+    """A user of the ratings."""
+
+    user_id: int
+
+
+class DrawnUsers(_Answer):
+    """Users who have a list, drawn at random."""
+
+    users: list[DrawnUser]
+
+
 class SignupFilm(Film):
     """A film of the sign-up page."""
 

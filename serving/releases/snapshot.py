@@ -115,6 +115,12 @@ class Snapshot:
         return SimilarFilms(self.neighbourhood)
 
     @cached_property
+    def listed_users(self) -> NDArray[np.int32]:
+        """user_ids of the users who have a list."""
+        users = self.neighbourhood.likes.user_ids
+        return users[:0] if self.lists is None else users[self.lists.user_films[:, 0] >= 0]
+
+    @cached_property
     def _companion_rows(self) -> dict[int, int]:
         """Row of the kept companions by catalogue position."""
         return {position: row for row, position in enumerate(self.neighbourhood.companions.films.tolist())}

@@ -1,6 +1,7 @@
 """What all lists have in common: filters before the cut, pages, reasons, and what answers where a list has nothing."""
 
 import base64
+import json
 import shutil
 from typing import Any
 
@@ -14,6 +15,7 @@ from serving.settings import ServingSettings
 from tests.command import marquee, marquee_json
 from tests.serving.conftest import TestClient, TwoReleases
 from tests.serving.test_releases import wait_for
+from warehouse.releases.reader import open_release
 
 
 def films(body: dict[str, Any]) -> list[tuple[int, float, int | None]]:
@@ -215,3 +217,133 @@ def test_the_command_filters_and_goes_on(built: TwoReleases, client: TestClient,
     said = marquee(built.home.root, "recommend", one, "--years", "1999-1990", expect=2).stderr
     assert "1990-1999" in said
     assert "name films or a user" in marquee(built.home.root, "recommend", expect=2).stderr
+
+
+@pytest.fixture(scope="module")
+def member(snapshot: Snapshot) -> int:
+    """A user with a list and more likes than an answer names."""
+    likes = np.diff(snapshot.neighbourhood.likes.indptr)
+    rows = np.flatnonzero(np.isin(snapshot.neighbourhood.likes.user_ids, snapshot.listed_users) & (likes > 20))
+    return int(snapshot.neighbourhood.likes.user_ids[rows[0]])
+
+
+def test_a_users_list_is_that_of_the_table(
+    client: TestClient, built: TwoReleases, snapshot: Snapshot, member: int
+) -> None:
+    path = f"/users/{member}/recommendations"
+    with open_release(built.home) as con:
+        query = "SELECT movie_id, score, NULL FROM user_recommendations WHERE user_id = ? ORDER BY rank"
+        stored = con.execute(query, [member]).fetchall()
+        liked = con.execute("SELECT count(*) FROM ratings WHERE user_id = ? AND rating >= 4", [member]).fetchone()
+        seen = {
+            movie for (movie,) in con.execute("SELECT movie_id FROM ratings WHERE user_id = ?", [member]).fetchall()
+        }
+    body = client.get(f"{path}?num=20").json()
+    assert films(body) == stored[:20]
+    assert (body["source"], body["unknown"], body["films_left"]) == ("users", [], None)
+    assert (len(body["input"]), body["inputs"]) == (20, liked[0])
+    paged = [film for page in pages(client, path, 100) for film in films(page)]
+    assert paged[: len(stored)] == stored
+    assert {movie for movie, *_ in paged} == set(snapshot.positions) - seen  # every film, once, but those rated
+    genre = body["recommendations"][3]["genres"][0]
+    filtered = client.get(f"{path}?genre={genre}&num=6").json()
+    cards = [(film, snapshot.films.card(film[0])) for film in paged]
+    assert films(filtered) == [film for film, card in cards if genre in card["genres"]][:6]
+    assert filtered["films_left"] == sum(genre in card["genres"] for _, card in cards)
+    kept = client.get(f"{path}?seen=keep&num=100").json()
+    assert seen & {movie for movie, *_ in films(kept)}
+    assert [film for film in films(kept) if film[0] not in seen] == paged[: sum(f[0] not in seen for f in films(kept))]
+    cursor = client.get(f"{path}?num=5").json()["cursor"]
+    stranger = next(user for user in snapshot.listed_users.tolist() if user != member)
+    refused = client.get(f"/users/{stranger}/recommendations?num=5&cursor={cursor}")
+    assert (refused.status_code, refused.json()["parameter"]) == (422, "cursor")
+
+
+def test_the_reasons_of_a_user_are_parts_of_the_score(client: TestClient, snapshot: Snapshot, member: int) -> None:
+    assert snapshot.lists is not None
+    items, likes = snapshot.lists.items, snapshot.neighbourhood.likes
+    row = int(np.flatnonzero(likes.user_ids == member)[0])
+    liked = likes.films[likes.indptr[row] : likes.indptr[row + 1]].tolist()
+    rank = {film: place for place, film in enumerate(items.films.tolist())}
+    size, explained = len(items.weights), 0
+    for film in client.get(f"/users/{member}/recommendations?num=20").json()["recommendations"]:
+        column = rank[snapshot.positions[film["movie_id"]]]
+        parts = {
+            int(snapshot.neighbourhood.catalogue.movie_ids[a]): max(0, int(items.weights[rank[a], column]))
+            for a in liked
+            if rank[a] < size and column < size
+        }
+        total, shares = sum(parts.values()), {reason["movie_id"]: reason["share"] for reason in film["because"]}
+        if total == 0:
+            assert shares == {}
+            continue
+        assert sum(shares.values()) == 1.0
+        for movie, share in shares.items():
+            if movie is not None:
+                assert share == pytest.approx(parts[movie] / total, abs=2e-6)
+        most = sorted(parts.values(), reverse=True)[: len(shares) - (None in shares)]
+        assert [parts[movie] for movie in shares if movie is not None] == most
+        explained += 1
+    assert explained > 10
+
+
+def test_similar_films_are_those_of_the_table(client: TestClient, built: TwoReleases, snapshot: Snapshot) -> None:
+    film = snapshot.films.signup_ids[5]
+    path = f"/movies/{film}/similar"
+    with open_release(built.home) as con:
+        query = "SELECT similar_id, score, NULL FROM similar_movies WHERE movie_id = ? ORDER BY rank"
+        stored = con.execute(query, [film]).fetchall()
+    body = client.get(path).json()
+    assert films(body) == stored[:10]
+    assert (body["source"], body["input"]) == ("similar", [snapshot.films.title(film)])
+    assert all(found["because"][0]["movie_id"] == film for found in body["recommendations"])
+    paged = [found for page in pages(client, path, 7, most=200) for found in films(page)]
+    assert paged[: len(stored)] == stored
+    assert len({movie for movie, *_ in paged}) == len(paged) > len(stored)
+    years = sorted(snapshot.films.card(movie)["year"] or 0 for movie, *_ in paged)
+    low = years[len(years) // 2]
+    expected = [found for found in paged if (snapshot.films.card(found[0])["year"] or 0) >= low][:8]
+    assert films(client.get(f"{path}?years={low}-2100&num=8").json()) == expected
+    assert films(marquee_json(built.home.root, "similar", film, "-n", 3)) == stored[:3]
+
+
+def test_popular_lists_are_those_of_the_table(client: TestClient, built: TwoReleases) -> None:
+    with open_release(built.home) as con:
+        stored: dict[str, list[tuple[int, float, None]]] = {}
+        for name, *film in con.execute(
+            "SELECT list, movie_id, score, NULL FROM popular_movies ORDER BY list, rank"
+        ).fetchall():
+            stored.setdefault(name, []).append(tuple(film))
+    assert {"all", "recent"} < set(stored)
+    for name, expected in stored.items():
+        assert films(client.get("/popular", params={"list": name, "num": 100}).json()) == expected, name
+
+
+def test_users_drawn_have_a_list(client: TestClient, built: TwoReleases) -> None:
+    drawn = [user["user_id"] for user in client.get("/users?num=5").json()["users"]]
+    assert len(set(drawn)) == 5
+    for user in drawn:
+        assert client.get(f"/users/{user}/recommendations?fallback=no").json()["source"] == "users"
+    found = marquee_json(built.home.root, "recommend", "--user", drawn[0], "-n", 5)
+    assert films(found) == films(client.get(f"/users/{drawn[0]}/recommendations?num=5").json())
+
+
+def test_a_release_from_before_these_lists_is_served(releases: TwoReleases) -> None:
+    folder = releases.home.pack_folder(releases.second)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    old = {"user_", "movie_", "likes_", "vector", "companion_"}
+    for name in list(manifest["files"]):
+        if name.startswith("user_list") or not any(name.startswith(start) for start in old):
+            del manifest["files"][name]
+            (folder / name).unlink()
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with TestClient(create_app(releases.home, ServingSettings(request_log=False))) as client:
+        one, other = (film["movie_id"] for film in client.get("/signup-movies").json()["movies"][:2])
+        assert client.get(f"/pairs/{one}/{other}").json()["source"] == "pairs"
+        for path in ("/users/1/recommendations", f"/movies/{one}/similar"):
+            assert client.get(path).json()["source"] == "popular"
+            assert client.get(f"{path}?fallback=no").status_code == 404
+        assert client.get("/popular").json()["recommendations"]
+        assert client.get("/users").json()["users"] == []
+        recent = client.get("/popular?list=recent")
+        assert (recent.status_code, recent.json()["parameter"]) == (404, "list")

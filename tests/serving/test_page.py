@@ -153,10 +153,68 @@ def test_keyboard_only(address: str, open_page: Callable[..., Page]) -> None:
     assert shown(page)
     expect(page.locator("#announcer")).to_contain_text("recommendations for")
     page.locator("#tab-pair").focus()
+    page.keyboard.press("ArrowLeft")
+    expect(page.locator("#panel-user")).to_be_visible()
+    page.keyboard.press("Home")
     page.keyboard.press("ArrowRight")
     expect(page.locator("#tab-any")).to_be_focused()
     expect(page.locator("#panel-any")).to_be_visible()
     expect(page.locator("#panel-pair")).to_be_hidden()
+
+
+def test_a_members_evening(address: str, open_page: Callable[..., Page], snapshot: Snapshot) -> None:
+    """By number, by genre, by page, by link; and somebody drawn."""
+    user = int(snapshot.listed_users[3])
+    stored = snapshot.neighbourhood.catalogue.movie_ids[snapshot.lists.user_films[3]].tolist()  # type: ignore[union-attr]
+    page = open_page(address, "/?tab=user")
+    expect(page).to_have_title("Marquee · a member’s evening")
+    expect(page.locator("#user-results")).to_contain_text("draw somebody")
+    page.locator("#user-id").fill("seven")
+    page.keyboard.press("Enter")
+    expect(page.locator("#user-results")).to_contain_text("A member is a number")
+    page.locator("#user-id").fill(str(user))
+    page.keyboard.press("Enter")
+    expect(page.locator("#user-results h2")).to_have_text(f"Tonight for member {user}")
+    assert shown(page, "user") == stored[:12]
+    expect(page.locator("#user-results .because").first).to_contain_text("Because they like")
+    expect(page.locator("#user-results .liked summary")).to_contain_text("Likes")
+    page.get_by_role("button", name="Show more").click()
+    expect(page.locator("#user-results .card")).to_have_count(24)
+    assert shown(page, "user") == stored[:24]
+    page.locator("#user-genre").select_option("Drama")
+    expect(page.locator("#user-results .left")).to_contain_text("films to choose from")
+    expect(page).to_have_url(f"{address}/?tab=user&user={user}&genre=Drama")
+    drama = shown(page, "user")
+    assert all("Drama" in snapshot.films.card(movie)["genres"] for movie in drama)
+    again = open_page(address, f"/?tab=user&user={user}&genre=Drama")
+    assert shown(again, "user") == drama
+    again.get_by_role("button", name="Draw somebody").click()
+    expect(again).not_to_have_url(f"{address}/?tab=user&user={user}&genre=Drama")
+    assert int(again.locator("#user-id").input_value()) in snapshot.listed_users
+    again.locator("#user-id").fill("2000000000")
+    again.get_by_role("button", name="Show", exact=True).click()
+    expect(again.locator("#user-results .notice")).to_contain_text("is not known to this release")
+
+
+def test_popular_films_first_and_similar_films_on_every_card(
+    address: str, open_page: Callable[..., Page], snapshot: Snapshot
+) -> None:
+    page = open_page(address)
+    first = page.locator("#pair-popular .card").first
+    expect(first).to_contain_text("like")
+    button = first.get_by_role("button", name="Similar films")
+    button.focus()
+    page.keyboard.press("Enter")
+    expect(button).to_have_attribute("aria-expanded", "true")
+    place = snapshot.positions[int(first.get_attribute("data-movie") or 0)]
+    similar = snapshot.lists.similar_films[place][:5]  # type: ignore[union-attr]
+    expect(first.locator(".similar li")).to_have_count(int((similar >= 0).sum()))
+    page.keyboard.press("Enter")
+    expect(first.locator(".similar")).to_be_hidden()
+    page.locator(".suggestion").first.click()
+    expect(page.locator("#pair-popular .card")).to_have_count(0)
+    assert shown(page)
+    expect(page.locator("#pair-results .because").first).to_contain_text("Because you like")
 
 
 def test_typing_errors_find_the_film(address: str, open_page: Callable[..., Page], snapshot: Snapshot) -> None:
@@ -211,6 +269,13 @@ def test_nothing_stands_in_anybodys_way(
     assert violations(page) == []
     page.locator("#tab-any").click()
     expect(page.locator(".agreement")).to_be_visible()
+    assert violations(page) == []
+    page.locator("#tab-user").click()
+    page.locator("#user-draw").click()
+    assert shown(page, "user")
+    page.locator("#user-results .link").first.click()
+    expect(page.locator("#user-results .similar li").first).to_be_visible()
+    page.locator("#user-results summary").click()
     assert violations(page) == []
     for _ in range(2):
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
@@ -359,7 +424,11 @@ def test_the_narrowest_screen_shows_everything(
 ) -> None:
     """At 320 px, which is also 1280 px at 400% zoom (WCAG 1.4.10), with targets of 24 px and more (2.5.8)."""
     ids = snapshot.films.signup_ids
-    for path, panel in ((f"/?a={ids[0]}&b={ids[1]}", "pair"), (f"/?tab=any&ids={ids[0]},{ids[1]},{ids[2]}", "any")):
+    for path, panel in (
+        (f"/?a={ids[0]}&b={ids[1]}", "pair"),
+        (f"/?tab=any&ids={ids[0]},{ids[1]},{ids[2]}", "any"),
+        (f"/?tab=user&user={snapshot.listed_users[0]}", "user"),
+    ):
         page = open_page(address, path, viewport={"width": 320, "height": 640}, has_touch=True)
         shown(page, panel)
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
@@ -476,3 +545,11 @@ def test_pictures_for_the_documentation(sample_home: Path, open_page: Callable[.
             expect(page.locator(".chosen li")).to_have_count(3)
             page.wait_for_timeout(900)
             _keep(page, f"any-{size}-{scheme}")
+            page.locator("#tab-user").click()
+            page.locator("#user-id").fill("7")
+            page.keyboard.press("Enter")
+            shown(page, "user")
+            page.locator("#user-results .link").first.click()
+            expect(page.locator("#user-results .similar li").first).to_be_visible()
+            page.wait_for_timeout(400)
+            _keep(page, f"member-{size}-{scheme}")

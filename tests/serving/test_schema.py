@@ -16,7 +16,7 @@ from tests.serving.conftest import TestClient, TwoReleases, running
 
 CASES = int(os.environ.get("MARQUEE_SCHEMA_CASES", "25"))
 
-LISTS = ["/users/{user_id}/recommendations", "/movies/{movie_id}/similar", "/popular"]
+LISTS = ["/users", "/users/{user_id}/recommendations", "/movies/{movie_id}/similar", "/popular"]
 PATHS = [
     "/recommend",
     "/pairs/{a}/{b}",

@@ -136,9 +136,12 @@ export class AnyTab {
         notes.set(film.movie_id, rank ? { text: `table no. ${rank}`, found: true } : { text: "not in table", found: false });
       }
     }
-    const head = element("div", { class: "results-head" },
-      element("h2", { text: films.length ? "You might also like" : "Nothing found" }), shareButton(this.announce));
-    this.results.replaceChildren(...[head, this.agreement(films, compared, took), list(films, notes)]);
+    const popular = answer.source === "popular";
+    const text = popular ? "Popular films" : films.length ? "You might also like" : "Nothing found";
+    const head = element("div", { class: "results-head" }, element("h2", { text }), shareButton(this.announce));
+    const about = popular ? element("p", { class: "notice", text: "Nobody has described these films with tags yet, so nothing can be compared. These are the films most people like." })
+      : this.agreement(films, compared, took);
+    this.results.replaceChildren(...[head, about, list(films, { notes, popular, who: "you like" })]);
     this.announce(`${counted(films.length, "recommendation")} for ${counted(answer.input.length, "film")}`);
     if (answer.unknown.length) this.notice(`Not in this release, left out: ${answer.unknown.join(", ")}.`);
   }

@@ -8,7 +8,8 @@ const WORDS = {
   "no-release": "There are no recommendations yet.",
   "rate-limit": "That was a lot at once. Wait a moment, then try again.",
   busy: "Many people are asking at the moment. Wait a moment, then try again.",
-  gone: "The service cannot be reached.",
+  gone: "What you were looking at was replaced by newer recommendations. Begin again.",
+  away: "The service cannot be reached.",
 };
 
 export class Refusal extends Error {
@@ -40,7 +41,7 @@ export async function ask(path, signal) {
     response = await fetch(path, { headers, signal });
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Refusal({ status: 0, type: "gone" });
+    throw new Refusal({ status: 0, type: "away" });
   }
   const body = await response.json().catch(() => ({}));
   if (!response.ok) throw new Refusal({ status: response.status, ...body });
@@ -55,3 +56,16 @@ export const recommend = (ids, engine, signal) => ask(`/recommend?ids=${ids.join
 
 // Titles of films of a shared link: /recommend names its input films, and those it does not know.
 export const named = (ids) => ask(`/recommend?ids=${ids.join(",")}&num=1`);
+
+export const similar = (id) => ask(`/movies/${id}/similar?num=5`);
+export const draw = () => ask("/users?num=1");
+export const user = (id, filters, cursor, signal) => {
+  const query = new URLSearchParams([["num", "12"], ...filters, ...(cursor ? [["cursor", cursor]] : [])]);
+  return ask(`/users/${id}/recommendations?${query}`, signal);
+};
+
+// What is liked of late, or, in a release without such a list, at all.
+export const popular = () => ask("/popular?list=recent&num=12").catch((error) => {
+  if (error.status !== 404) throw error;
+  return ask("/popular?num=12");
+});

@@ -4,6 +4,7 @@ import { AnyTab } from "./any.js";
 import * as api from "./api.js";
 import { counted, element, spoken } from "./films.js";
 import { PairTab } from "./pair.js";
+import { UserTab } from "./user.js";
 
 const $ = (id) => document.getElementById(id);
 const OUTAGE_RETRY = 4000;
@@ -19,14 +20,17 @@ function announce(text) {
 // The address: everything needed to come back to what is shown.
 function address() {
   const query = new URLSearchParams();
+  if (state.tab !== "pair") query.set("tab", state.tab);
   if (state.tab === "pair") {
     const [a, b] = pair.ids;
     if (a !== null) query.set("a", a);
     if (b !== null) query.set("b", b);
-  } else {
-    query.set("tab", "any");
+  } else if (state.tab === "any") {
     if (any.films.length) query.set("ids", any.ids.join(","));
     if (any.engine !== "exact") query.set("engine", any.engine);
+  } else {
+    if (user.user !== null) query.set("user", user.user);
+    for (const [name, value] of user.query()) query.set(name, value);
   }
   const text = query.toString().replaceAll("%2C", ",");
   return text ? `/?${text}` : "/";
@@ -40,6 +44,10 @@ function remember() {
 }
 
 function retitle(text) {
+  if (state.tab === "user") {
+    document.title = `Marquee · ${text ?? (user.user === null ? "a member’s evening" : `member ${user.user}`)}`;
+    return;
+  }
   const films = state.tab === "pair" ? Object.values(pair.pickers).map((picker) => picker.kept).filter(Boolean) : any.films;
   const names = films.slice(0, 3).map(spoken).join(" + ") + (films.length > 3 ? ` and ${counted(films.length - 3, "film")} more` : "");
   document.title = `Marquee · ${text ?? (names || (state.tab === "pair" ? "two films you like" : "any films you like"))}`;
@@ -50,12 +58,16 @@ const whole = (text) => (/^\d{1,10}$/.test(text ?? "") ? Number(text) : null);
 async function recall() {
   const query = new URLSearchParams(location.search);
   notice("");
-  switchTab(query.get("tab") === "any" ? "any" : "pair", { silent: true });
+  switchTab(query.get("tab") in tabs ? query.get("tab") : "pair", { silent: true });
   if (state.tab === "pair") {
     const missing = pair.select(whole(query.get("a")), whole(query.get("b")));
     if (missing.length) notice(`The link names ${missing.length === 1 ? "a film" : "films"} this release does not offer: ${missing.join(", ")}.`);
     retitle();
     await pair.show();
+  } else if (state.tab === "user") {
+    user.select(whole(query.get("user")) || null, query.get("genre"), query.get("years"));
+    retitle();
+    await user.show();
   } else {
     const ids = [...new Set((query.get("ids") ?? "").split(",").map(whole).filter((id) => id !== null))].slice(0, 100);
     const found = await any.select(ids, query.get("engine"));
@@ -66,7 +78,7 @@ async function recall() {
 
 function switchTab(name, { silent = false } = {}) {
   state.tab = name;
-  for (const each of ["pair", "any"]) {
+  for (const each of Object.keys(tabs)) {
     const tab = $(`tab-${each}`);
     tab.setAttribute("aria-selected", String(each === name));
     tab.tabIndex = each === name ? 0 : -1;
@@ -75,7 +87,7 @@ function switchTab(name, { silent = false } = {}) {
   if (silent) return;
   remember();
   if (name === "any") carryOver();
-  (name === "pair" ? pair : any).show();
+  tabs[name].show();
 }
 
 // Who goes from two films to any films wants to go on from these two.
@@ -87,14 +99,14 @@ function carryOver() {
 }
 
 function listenToTabs() {
-  const tabs = [$("tab-pair"), $("tab-any")];
-  for (const [place, tab] of tabs.entries()) {
+  const buttons = Object.keys(tabs).map((name) => $(`tab-${name}`));
+  for (const [place, tab] of buttons.entries()) {
     tab.addEventListener("click", () => switchTab(tab.id.slice(4)));
     tab.addEventListener("keydown", (event) => {
-      const to = { ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: tabs.length - 1 }[event.key];
+      const to = { ArrowRight: place + 1, ArrowLeft: place - 1, Home: 0, End: buttons.length - 1 }[event.key];
       if (to === undefined) return;
       event.preventDefault();
-      const next = tabs[(to + tabs.length) % tabs.length];
+      const next = buttons[(to + buttons.length) % buttons.length];
       next.focus();
       switchTab(next.id.slice(4));
     });
@@ -111,7 +123,7 @@ async function seen(release) {
   if (state.release === null || release === state.release) return;
   await loadRelease();
   notice(`A new release is live. What you see comes from ${state.release}.`);
-  (state.tab === "pair" ? pair : any).show();
+  tabs[state.tab].show();
 }
 
 async function loadRelease() {
@@ -120,6 +132,7 @@ async function loadRelease() {
   $("release").textContent = answer.release;
   pair.load(answer.movies);
   any.load(answer.movies);
+  user.load(answer.movies);
   lineage.textContent = "";
   if ($("lineage").open) fillLineage();
 }
@@ -178,6 +191,8 @@ async function look() {
 const shared = { announce, seen, remember, notice };
 const pair = new PairTab(shared);
 const any = new AnyTab(shared);
+const user = new UserTab(shared);
+const tabs = { pair, any, user };
 listenToTabs();
 $("lineage").addEventListener("toggle", () => { if ($("lineage").open) fillLineage(); });
 addEventListener("popstate", recall);

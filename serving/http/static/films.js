@@ -1,5 +1,7 @@
 // Showing films. Belongs here: elements for films, lists of them, and the states of a list.
 
+import * as api from "./api.js";
+
 const ARTICLE = /^(.*), (The|A|An|Le|La|Les|Il|Lo|El|Los|Las|Der|Die|Das|Un|Une|L')$/i;
 // Colours of genres, the telling ones first: a film wears the first it has.
 const HUES = {
@@ -39,15 +41,50 @@ function tile(film, rank) {
   return node;
 }
 
-function votes(film, most, note) {
+function votes(film, most, note, popular) {
   const bar = element("span", { class: "votes-bar", "aria-hidden": "true" }, element("span"));
   bar.firstChild.style.inlineSize = `${Math.max(6, Math.round((100 * film.score) / most))}%`;
-  const text = `${film.score.toFixed(2)} · ${counted(film.votes, "vote")}`;
+  const text = popular ? `${film.score.toLocaleString("en")} ${film.score === 1 ? "like" : "likes"}`
+    : film.votes === null ? "" : `${film.score.toFixed(2)} · ${counted(film.votes, "vote")}`;
   const mark = note ? element("span", { class: note.found ? "mark found" : "mark", text: note.text }) : null;
-  return element("p", { class: "votes" }, bar, element("span", { text }), mark);
+  return element("p", { class: "votes" }, bar, text ? element("span", { text }) : null, mark);
 }
 
-function card(film, most, note) {
+const joined = (words) => (words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} and ${words.at(-1)}`);
+
+// Why a film is on a list, as a sentence; nothing for lists without reasons.
+function reason(film, who) {
+  const named = (film.because ?? []).slice(0, 3);
+  const rest = film.because?.length > 3 || named.some((each) => each.movie_id === null);
+  const titles = named.filter((each) => each.movie_id !== null).map((each) => (film.because.length > 1 ? `${spoken(each)} (${Math.round(100 * each.share)}%)` : spoken(each)));
+  const tags = film.common_tags?.length ? `In common: ${film.common_tags.join(", ")}.` : "";
+  const because = titles.length && who ? `Because ${who} ${joined(rest ? [...titles, "others"] : titles)}.` : "";
+  return because || tags ? element("p", { class: "because", text: [because, tags].filter(Boolean).join(" ") }) : null;
+}
+
+// Opens and closes the films similar to one, below its card's facts.
+function similarButton(film) {
+  const box = element("div", { class: "similar", hidden: true });
+  const button = element("button", { type: "button", class: "link", "aria-expanded": "false", "aria-label": `Films similar to ${spoken(film)}`, text: "Similar films" });
+  button.addEventListener("click", async () => {
+    const open = button.getAttribute("aria-expanded") === "false";
+    button.setAttribute("aria-expanded", String(open));
+    box.hidden = !open;
+    if (!open || box.querySelector("ol, [role=status]")) return; // what failed is asked again
+    box.replaceChildren(element("p", { class: "hint", role: "status", text: "Looking…" }));
+    try {
+      const { source, recommendations } = await api.similar(film.movie_id);
+      const found = source === "similar" ? recommendations : [];
+      const rows = found.map((each) => element("li", {}, element("span", { text: spoken(each) }), element("span", { class: "option-year", text: yearOf(each) })));
+      box.replaceChildren(found.length ? element("ol", { "aria-label": `Similar to ${spoken(film)}` }, ...rows) : element("p", { class: "hint", role: "status", text: "Too little is known of this film." }));
+    } catch (error) {
+      box.replaceChildren(element("p", { class: "hint", role: "alert", text: error.message }));
+    }
+  });
+  return [button, box];
+}
+
+function card(film, most, { notes, popular, who }) {
   const facts = element("p", { class: "facts" });
   if (yearOf(film)) facts.append(element("span", { class: "year", text: yearOf(film) }));
   for (const genre of film.genres) facts.append(element("span", { class: "genre", text: genre }));
@@ -55,13 +92,17 @@ function card(film, most, note) {
     "li",
     { class: "card", "data-movie": film.movie_id },
     tile(film, film.rank),
-    element("div", { class: "card-body" }, element("h3", { text: spoken(film), title: film.title }), facts, votes(film, most, note)),
+    element("div", { class: "card-body" }, element("h3", { text: spoken(film), title: film.title }), facts, reason(film, who),
+      votes(film, most, notes?.get(film.movie_id), popular), ...similarButton(film)),
   );
 }
 
-export function list(films, notes = new Map()) {
-  const most = Math.max(...films.map((film) => film.score), 1e-6);
-  return element("ol", { class: "cards" }, ...films.map((film) => card(film, most, notes.get(film.movie_id))));
+// Options: notes by movie_id, whether scores are likes, who likes the films named as reasons, the longest bar's score.
+export function list(films, options = {}) {
+  const most = options.most ?? Math.max(...films.map((film) => film.score), 1e-6);
+  const cards = element("ol", { class: "cards" }, ...films.map((film) => card(film, most, options)));
+  cards.most = most;
+  return cards;
 }
 
 export function skeleton() {

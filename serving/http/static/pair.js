@@ -11,6 +11,7 @@ export class PairTab {
     Object.assign(this, { announce, seen, remember });
     this.films = [];
     this.results = document.getElementById("pair-results");
+    this.popular = document.getElementById("pair-popular");
     const labels = { a: "First film", b: "Second film" };
     this.pickers = Object.fromEntries(["a", "b"].map((side) => [side, new Combobox(document.getElementById(`picker-${side}`), {
       id: `film-${side}`,
@@ -66,6 +67,8 @@ export class PairTab {
   async show() {
     this.request?.abort();
     const [a, b] = this.ids;
+    if (a === null && b === null) this.showPopular();
+    else this.popular.replaceChildren();
     if (a === null || b === null) { this.results.replaceChildren(this.suggestions(a ?? b)); return; }
     this.request = new AbortController();
     const { signal } = this.request;
@@ -86,6 +89,13 @@ export class PairTab {
     }
   }
 
+  // What a visitor sees first. Should it fail, the pickers still work: no alarm.
+  async showPopular() {
+    const answer = await api.popular().catch(() => null);
+    if (!answer?.recommendations.length || this.ids.some((id) => id !== null)) return;
+    this.popular.replaceChildren(element("h2", { text: "What people like" }), list(answer.recommendations, { popular: true }));
+  }
+
   render(answer) {
     const names = answer.input.map(spoken).join(" and ");
     const films = answer.recommendations;
@@ -96,7 +106,7 @@ export class PairTab {
       this.announce("No recommendations");
       return;
     }
-    this.results.replaceChildren(head, list(films));
+    this.results.replaceChildren(head, list(films, { who: "you like" }));
     this.announce(`${counted(films.length, "recommendation")} for ${names}`);
   }
 
