@@ -3,6 +3,7 @@
     marquee serve &
     python -m benchmarks.load pairs --seconds 20 --connections 4
     python -m benchmarks.load live --films 2 20 --engine annoy --rate 100
+    python -m benchmarks.load users --rate 1000 --filter genre=Drama
     python -m benchmarks.load mixed --switches 50 --home var
     python -m benchmarks.load pairs --requests 1000000 --watch PID
 
@@ -131,8 +132,8 @@ async def fixed_rate(
     return figures
 
 
-def questions(kind: str, url: str, films: tuple[int, int], engine: str | None) -> Question:
-    """Make random questions of a kind about films the service knows."""
+def questions(kind: str, url: str, films: tuple[int, int], engine: str | None, extra_filter: str = "") -> Question:
+    """Make random questions of a kind about films and users the service knows."""
     with urllib.request.urlopen(f"{url}/signup-movies") as answer:
         signup = [film["movie_id"] for film in json.load(answer)["movies"]]
     extra = f"&engine={engine}" if engine else ""
@@ -148,7 +149,19 @@ def questions(kind: str, url: str, films: tuple[int, int], engine: str | None) -
     def mixed(draw: random.Random) -> str:
         return pair(draw) if draw.random() < 0.8 else live(draw)
 
-    return {"pairs": pair, "live": live, "mixed": mixed}[kind]
+    known: list[int] = []
+    if kind == "users":
+        for _ in range(50):
+            with urllib.request.urlopen(f"{url}/users?num=100") as answer:
+                known += [user["user_id"] for user in json.load(answer)["users"]]
+
+    def user(draw: random.Random) -> str:
+        return f"/users/{draw.choice(known)}/recommendations?{extra_filter}"
+
+    def similar(draw: random.Random) -> str:
+        return f"/movies/{draw.choice(signup)}/similar?{extra_filter}"
+
+    return {"pairs": pair, "live": live, "mixed": mixed, "users": user, "similar": similar}[kind]
 
 
 def resident_mb(pids: list[int]) -> list[float]:
@@ -191,7 +204,7 @@ async def watch(pids: list[int], pause: float) -> None:
 async def measure(arguments: argparse.Namespace) -> dict[str, object]:
     """Run what the arguments ask for."""
     host, port = arguments.url.removeprefix("http://").split(":")
-    question = questions(arguments.kind, arguments.url, tuple(arguments.films), arguments.engine)
+    question = questions(arguments.kind, arguments.url, tuple(arguments.films), arguments.engine, arguments.filter)
     started = time.perf_counter()
     switching = None
     if arguments.switches:
@@ -221,7 +234,7 @@ async def measure(arguments: argparse.Namespace) -> dict[str, object]:
 def main() -> None:
     """Read the command line, measure, print one JSON object."""
     parser = argparse.ArgumentParser(description="Load on a running service.")
-    parser.add_argument("kind", choices=["pairs", "live", "mixed"])
+    parser.add_argument("kind", choices=["pairs", "live", "mixed", "users", "similar"])
     parser.add_argument("--url", default="http://127.0.0.1:5000")
     parser.add_argument("--connections", type=int, default=1)
     parser.add_argument("--rate", type=float, help="requests a second; default: as fast as answers come")
@@ -229,6 +242,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, help="stop after this number of requests instead")
     parser.add_argument("--films", type=int, nargs=2, default=[2, 20], help="fewest and most films of a live list")
     parser.add_argument("--engine", choices=["exact", "annoy"])
+    parser.add_argument("--filter", default="", help="query of users and similar, like genre=Drama&years=1990-1999")
     parser.add_argument("--switches", type=int, default=0, help="release switches; the test ends with the last")
     parser.add_argument("--pause", type=float, default=0.3, help="seconds between a switch that arrived and the next")
     parser.add_argument("--home", help="home whose releases are switched")

@@ -13,7 +13,17 @@ import yaml
 from orchestration.cli.app import app
 from tests.command import ROOT
 
-PACKAGES = ("assets", "benchmarks", "checks", "orchestration", "recommender", "serving", "tests", "warehouse")
+PACKAGES = (
+    "assets",
+    "benchmarks",
+    "checks",
+    "marquee",
+    "orchestration",
+    "recommender",
+    "serving",
+    "tests",
+    "warehouse",
+)
 PAGES = [
     *ROOT.glob("*.md"),
     *(ROOT / "docs").rglob("*.md"),

@@ -165,7 +165,9 @@ def test_keyboard_only(address: str, open_page: Callable[..., Page]) -> None:
 def test_a_members_evening(address: str, open_page: Callable[..., Page], snapshot: Snapshot) -> None:
     """By number, by genre, by page, by link; and somebody drawn."""
     user = int(snapshot.listed_users[3])
-    stored = snapshot.neighbourhood.catalogue.movie_ids[snapshot.lists.user_films[3]].tolist()  # type: ignore[union-attr]
+    assert snapshot.lists is not None
+    places = snapshot.lists.user_films[snapshot.neighbourhood.likes.user_ids == user][0]
+    stored = snapshot.neighbourhood.catalogue.movie_ids[places].tolist()
     page = open_page(address, "/?tab=user")
     expect(page).to_have_title("Marquee · a member’s evening")
     expect(page.locator("#user-results")).to_contain_text("draw somebody")
@@ -207,7 +209,8 @@ def test_popular_films_first_and_similar_films_on_every_card(
     page.keyboard.press("Enter")
     expect(button).to_have_attribute("aria-expanded", "true")
     place = snapshot.positions[int(first.get_attribute("data-movie") or 0)]
-    similar = snapshot.lists.similar_films[place][:5]  # type: ignore[union-attr]
+    assert snapshot.lists is not None
+    similar = snapshot.lists.similar_films[place][:5]
     expect(first.locator(".similar li")).to_have_count(int((similar >= 0).sum()))
     page.keyboard.press("Enter")
     expect(first.locator(".similar")).to_be_hidden()

@@ -65,7 +65,7 @@ function reason(film, who) {
 // Opens and closes the films similar to one, below its card's facts.
 function similarButton(film) {
   const box = element("div", { class: "similar", hidden: true });
-  const button = element("button", { type: "button", class: "link", "aria-expanded": "false", "aria-label": `Films similar to ${spoken(film)}`, text: "Similar films" });
+  const button = element("button", { type: "button", class: "link", "aria-expanded": "false", "aria-label": `Similar films: ${spoken(film)}`, text: "Similar films" });
   button.addEventListener("click", async () => {
     const open = button.getAttribute("aria-expanded") === "false";
     button.setAttribute("aria-expanded", String(open));

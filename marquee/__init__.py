@@ -1,0 +1,1 @@
+"""What programs import to read recommendations; the platform itself is in the other packages."""

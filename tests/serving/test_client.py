@@ -1,0 +1,56 @@
+"""The Python client: a release file and a service give the same answers, and say why where they have none."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from marquee.client import Client, ClientError, Film, NoListError
+from serving.releases.snapshot import Snapshot
+from tests.serving.conftest import TwoReleases, running
+
+
+@pytest.fixture(scope="module")
+def clients(built: TwoReleases) -> Iterator[list[Client]]:
+    with (
+        running(built.home, request_log=False) as address,
+        Client(built.home.current) as file,
+        Client(address) as service,
+    ):
+        yield [file, service]
+
+
+def test_a_file_and_a_service_give_the_same_answers(clients: list[Client], snapshot: Snapshot) -> None:
+    one, other = snapshot.films.signup_ids[:2]
+    user = int(snapshot.listed_users[0])
+    for client in clients:
+        assert client.release == snapshot.release
+        assert client.get_top_movies() == [Film(**snapshot.films.title(movie)) for movie in snapshot.films.signup_ids]
+        found = client.get_recs(other, one)
+        assert [(film.movie_id, film.score, film.votes) for film in found] == snapshot.pairs.find(one, other)
+    file, service = clients
+    assert file.get_recs(one, other) == service.get_recs(one, other)
+    assert file.for_user(user, 12) == service.for_user(user, 12)
+    assert file.similar(one) == service.similar(one)
+    assert len(file.for_user(user, 12)) == 12
+
+
+def test_where_there_is_no_list_both_say_so(clients: list[Client], snapshot: Snapshot) -> None:
+    for client in clients:
+        for ask in (
+            lambda client=client: client.get_recs(snapshot.films.signup_ids[0], 2000000000),
+            lambda client=client: client.for_user(2000000000),
+            lambda client=client: client.similar(2000000000),
+        ):
+            with pytest.raises(NoListError, match="2000000000"):
+                ask()
+
+
+def test_a_file_follows_the_link_and_says_what_is_missing(releases: TwoReleases) -> None:
+    with Client(releases.home.current) as client:
+        assert client.release == releases.second
+        releases.switch(releases.first)
+        assert client.release == releases.first
+    with pytest.raises(ClientError, match=r"nowhere\.duckdb"):
+        _ = Client(releases.home.root / "nowhere.duckdb").release
+    with pytest.raises(ClientError, match="cannot be asked"):
+        Client("http://127.0.0.1:9").get_top_movies()
