@@ -103,7 +103,7 @@ def status(context: typer.Context, as_json: JsonFlag = False) -> None:
 
 @commands.command()
 def doctor(context: typer.Context, as_json: JsonFlag = False) -> None:
-    """Verify files against their sha256, links, registry, libraries and free disk; say how to repair what is wrong."""
+    """Verify files, links, registry, working database, libraries and free disk; say how to repair what is wrong."""
     from warehouse.releases.doctor import examine
 
     findings = examine(home_of(context), say)
