@@ -20,6 +20,7 @@ from recommender.evaluation.baselines import BASELINES
 from recommender.lists import recommend_list
 from recommender.neighbours.exact import joined, recommend_pairs, recommend_some
 from recommender.parameters import make_parameters
+from recommender.reasons import explain, list_parts
 
 
 def warm_up() -> None:
@@ -56,6 +57,9 @@ def warm_up_serving() -> None:
         toy.parameters,
     )
     recommend_list(mapped, mapped.signup_movies()[:2])
+    named, films = np.arange(2, dtype=np.int32), np.arange(2, 5, dtype=np.int32)
+    parts = list_parts(mapped, named, films, np.ones(3), np.zeros((3, 2), dtype=np.int32))
+    explain(mapped, catalogue.vectors.mean(axis=0), named, films, parts)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "users.ann"
         build_index(path, toy)

@@ -10,9 +10,9 @@ import numpy as np
 from pydantic import ValidationError
 
 from recommender.errors import UsageError
+from recommender.reasons import explain
 from serving.pages import QUESTIONS, Asked, Kind, find
 from serving.questions import refusal
-from serving.reasons import explain
 from serving.releases.snapshot import Snapshot, SnapshotError, load_snapshot
 from serving.sources import Found
 from warehouse.home import Home

@@ -1,7 +1,7 @@
 """Where a list comes from: the pair table, the live model, users' lists, similar films, popular films.
 
 Belongs here: one function for each source, from a question about a release to a cut list of films. Does not belong
-here: the form of questions (`serving.questions`), why a film is on a list (`serving.reasons`), the shape of answers
+here: the form of questions (`serving.questions`), why a film is on a list (`recommender.reasons`), the shape of answers
 (`serving.answers`), the maths (`recommender`).
 
 Whatever filters a list acts before it is cut: a filtered list is as long as any other while there are films left.
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from recommender.data.weights import SCORE_ONE
 from recommender.items.ranking import rank_profile, score_parts
+from recommender.reasons import list_parts
 from serving.problems import Problem, not_found
 from serving.questions import (
     Engine,
@@ -26,7 +27,6 @@ from serving.questions import (
     SimilarQuestion,
     UserQuestion,
 )
-from serving.reasons import list_parts
 from serving.releases.snapshot import Snapshot
 
 DEEPEST = 1000
@@ -291,7 +291,7 @@ def user_list(snapshot: Snapshot, user_id: int, question: UserQuestion, skip: in
         404 naming `user_id`, if there is no list for the user and `fallback` is no.
     """
     lists, likes = snapshot.lists, snapshot.neighbourhood.likes
-    row = int(np.searchsorted(likes.user_ids, user_id))
+    row = int(np.searchsorted(likes.user_ids, np.int32(user_id)))  # of its type: else the whole array is converted
     known = row < len(likes.user_ids) and likes.user_ids[row] == user_id
     liked = likes.films[likes.indptr[row] : likes.indptr[row + 1]] if known else NONE
     seen = NONE if lists is None or question.seen == "keep" else lists.rated.of(user_id)
@@ -306,7 +306,7 @@ def user_list(snapshot: Snapshot, user_id: int, question: UserQuestion, skip: in
     assert lists is not None
     count = min(question.num, DEEPEST - skip)
     plain = not question.filtered and question.seen == "drop"
-    if plain and skip + count <= np.count_nonzero(stored >= 0):
+    if plain and skip + count <= len(stored) and stored[skip + count - 1] >= 0:
         page, engine, left = slice(skip, skip + count), "table", None
         films, scores, ended = np.array(stored[page]), np.array(lists.user_scores[row][page]), False
     else:
@@ -349,7 +349,7 @@ def similar_list(snapshot: Snapshot, movie_id: int, question: SimilarQuestion, s
         return replace(found, input=named, unknown=unknown, inputs=len(named))
     assert lists is not None
     count = min(question.num, DEEPEST - skip)
-    if not question.filtered and skip + count <= np.count_nonzero(stored >= 0):
+    if not question.filtered and skip + count <= len(stored) and stored[skip + count - 1] >= 0:
         page, engine, left = slice(skip, skip + count), "table", None
         films, scores, ended = np.array(stored[page]), np.array(lists.similar_scores[place][page]), False
     else:

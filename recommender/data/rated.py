@@ -33,7 +33,7 @@ class Rated:
 
     def of(self, user_id: int) -> NDArray[np.int32]:
         """Positions of the films that a user rated; none for a user who is not known."""
-        row = int(np.searchsorted(self.user_ids, user_id))
+        row = int(np.searchsorted(self.user_ids, np.int32(user_id)))  # of its type: else the whole array is converted
         if row == len(self.user_ids) or self.user_ids[row] != user_id:
             return np.zeros(0, dtype=np.int32)
         return self.films[self.indptr[row] : self.indptr[row + 1]]

@@ -28,6 +28,7 @@ from recommender.data.model_data import Neighbourhood
 from recommender.errors import MarqueeError
 from recommender.items.similar import SimilarFilms
 from recommender.lists import ListRecommendations, profile_scores, reranked, vote
+from recommender.reasons import explain, list_parts
 from recommender.voting.ranking import nearest_users
 from serving.releases.films import Films, load_films
 from serving.releases.filters import FilmFacts, film_facts
@@ -210,7 +211,10 @@ class Snapshot:
         film = next((movie for movie in self.films.signup_ids if self.has_vector(movie)), None)
         if film is None:
             return
-        self.rank_films([film], 1, "exact")
+        found = self.vote(self.places([film]), 1, "exact")
+        films, named = self.places(found.movie_ids.tolist()), self.places([film])
+        parts = list_parts(self.neighbourhood, named, films, found.scores, found.companions)
+        explain(self.neighbourhood, self.mean_vector, named, films, parts)
         if self.index is not None:
             self.rank_films([film], 1, "annoy")
 

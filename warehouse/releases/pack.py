@@ -206,7 +206,7 @@ def _mapped(folder: Path, manifest: Mapping[str, Any]) -> dict[str, np.ndarray[A
     arrays = {}
     for name, facts in manifest["files"].items():
         try:
-            array = np.load(folder / name, mmap_mode="r", allow_pickle=False)
+            array = np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))  # views of memmaps are slow
         except (OSError, ValueError) as error:
             raise PackError(f"{folder / name} cannot be read ({error}); stage the release again") from None
         if list(array.shape) != facts["shape"] or str(array.dtype) != facts["dtype"]:
