@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from recommender.ann.bound import BoundIndex
-from recommender.data.model_data import Neighbourhood
 from recommender.kernels.jit import kernel
 from recommender.kernels.threads import run_parallel
 from recommender.neighbours.scores import ExactScores, class_score, exact_scores, film_scores
 from recommender.neighbours.user_groups import everybody
 from recommender.pairs import PairRecommendations, as_rows, first_indices, no_answers, signup_films
+from recommender.voting.pair_vote import Votes, booth, make_votes, rank_pair
 from recommender.voting.ranking import first_places
-from recommender.voting.score import Electorate, Listed, electorate, listed, rank_pair
 
 
 def recommend_pairs_by_index(
@@ -48,7 +47,12 @@ def recommend_pairs_by_index(
     neighbourhood = bound.neighbourhood
     signup = signup_films(neighbourhood)
     scores = film_scores(neighbourhood, signup)
-    shared = _Shared(bound, signup, exact_scores(everybody(neighbourhood), scores), _votes(neighbourhood))
+    shared = _Shared(
+        bound,
+        signup,
+        exact_scores(everybody(neighbourhood), scores),
+        make_votes(neighbourhood, neighbourhood.companions.shares, threads),
+    )
     rows = neighbourhood.catalogue.vector_rows[signup]
     points = neighbourhood.catalogue.vectors[rows].astype(np.float64) @ bound.index.directions
     for first in first_indices(neighbourhood, signup, first_movies):
@@ -68,11 +72,7 @@ class _Shared(NamedTuple):
     bound: BoundIndex
     signup: NDArray[np.int32]
     exact: ExactScores
-    votes: tuple[Electorate, Listed]
-
-
-def _votes(neighbourhood: Neighbourhood) -> tuple[Electorate, Listed]:
-    return electorate(neighbourhood), listed(neighbourhood.companions.shares, neighbourhood.factors)
+    votes: Votes
 
 
 def _one_first_film(
@@ -85,8 +85,7 @@ def _one_first_film(
     answers = no_answers(len(seconds), parameters.per_pair)
 
     def answer(task: int) -> None:
-        counters = np.zeros(len(neighbourhood.catalogue.movie_ids), dtype=np.int64)
-        touched = np.zeros(len(counters) + 1, dtype=np.int32)
+        own_booth = booth(shared.votes)
         for n in range(task, len(seconds), 8):
             films = signup[[first, seconds[n]]]
             users = shared.bound.near(profiles[n], asked, films)
@@ -96,9 +95,8 @@ def _one_first_film(
                 seconds[n],
                 films,
                 shared.exact,
-                *shared.votes,
-                counters,
-                touched,
+                shared.votes,
+                own_booth,
                 answers.films[n],
                 answers.votes[n],
                 answers.scores[n],
@@ -110,13 +108,11 @@ def _one_first_film(
 
 @kernel
 def _rank_and_vote(  # type: ignore[no-untyped-def]
-    users, first, second, left_out, exact, data, companions, counters, touched, out_films, out_votes, out_scores
+    users, first, second, left_out, exact, votes, booth, out_films, out_votes, out_scores
 ):
     """Score candidates exactly, order them, let them vote."""
     scores = np.empty(len(users))
     for n in range(len(users)):
         scores[n] = class_score(users[n], first, second, exact)
-    ranked = users[first_places(scores, users, data.most)]
-    return rank_pair(
-        ranked, first, second, left_out, companions, data, counters, touched, out_films, out_votes, out_scores
-    )
+    ranked = users[first_places(scores, users, votes.data.most)]
+    return rank_pair(ranked, first, second, left_out, votes, booth, out_films, out_votes, out_scores)

@@ -64,8 +64,11 @@ def companion_shares(
     if len(weights) * int(weights.max(initial=0)) >= 1 << 47:
         raise ValueError(f"{len(weights)} users are more than weights of 20 bits are made for")
 
+    # half the bytes to read save a third of the time; a catalogue of more films is read as it is
+    liked = likes.films.astype(np.uint16) if len(films) >= 10 and catalogue_size <= 1 << 16 else likes.films
+
     def count(row: int) -> None:
-        _count_companions(likes.indptr, likes.films, fans.of(films[row]), weights, SHARE_ONE, shares[row])
+        _count_companions(likes.indptr, liked, fans.of(films[row]), weights, SHARE_ONE, shares[row])
 
     run_parallel(count, range(len(films)), threads)
     return shares

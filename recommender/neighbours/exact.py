@@ -31,7 +31,7 @@ from recommender.pairs import (
     second_films,
     signup_films,
 )
-from recommender.voting.score import electorate, listed
+from recommender.voting.pair_vote import make_votes
 
 __all__ = ["MEMORY_BUDGET", "PairRecommendations", "joined", "recommend_pairs", "recommend_some"]
 
@@ -148,7 +148,8 @@ class _Search:
         self.films = films
         self.scores = film_scores(neighbourhood, self.films)
         self.classes = classes
-        self.votes = (electorate(neighbourhood), listed(shares, neighbourhood.factors, self.threads))
+        self.votes = make_votes(neighbourhood, shares, self.threads, memory_budget // 8)
+        memory_budget -= self.votes.ballots.own.nbytes + self.votes.ballots.shared.nbytes
         self.steps = in_steps(self.scores)
         self.blocks = -(-len(self.classes.norms) // LANES)
         block_bytes = len(self.films) * LANES * 2 + padded(len(self.films)) * 4

@@ -12,14 +12,14 @@ from recommender.kernels.threads import run_parallel, thread_count
 from recommender.neighbours.candidates import SLACK, Candidates, largest_sum, sort_out
 from recommender.neighbours.scores import ExactScores, class_score
 from recommender.pairs import Settled
+from recommender.voting.pair_vote import Votes, booth, rank_pair
 from recommender.voting.ranking import first_places
-from recommender.voting.score import Electorate, Listed, rank_pair
 
 
 def settle(
     candidates: Candidates,
     exact: ExactScores,
-    votes: tuple[Electorate, Listed],
+    votes: Votes,
     signup: NDArray[np.int32],
     firsts: NDArray[np.int64],
     wanted: int,
@@ -34,8 +34,8 @@ def settle(
     candidates : Candidates
         Lists are sorted out in place.
     exact : ExactScores
-    votes : (Electorate, Listed)
-        Likes of all users, also those of films without vector, and the companions of the sign-up films.
+    votes : Votes
+        Likes of all users, also those of films without vector.
     signup : int32 array
         Catalogue positions of the sign-up films.
     firsts : int64 array, shape (first films,)
@@ -54,7 +54,9 @@ def settle(
     tasks = 4 * thread_count(threads)
 
     def work(task: int) -> None:
-        _settle(np.arange(task, len(firsts), tasks), firsts, signup, wanted, *lists, exact, *votes, *answer)
+        _settle(
+            np.arange(task, len(firsts), tasks), firsts, signup, wanted, *lists, exact, votes, booth(votes), *answer
+        )
 
     run_parallel(work, range(tasks), threads)
 
@@ -70,16 +72,14 @@ def _settle(  # type: ignore[no-untyped-def]
     sums,
     classes,
     exact,
-    data,
-    companions,
+    votes,
+    booth,
     row_of_pair,
     out_films,
     out_votes,
     out_scores,
     out_summary,
 ):
-    counters = np.zeros(len(data.factors), dtype=np.int64)
-    touched = np.zeros(len(counters) + 1, dtype=np.int32)
     left_out = np.zeros(2, dtype=np.int32)
     ranked = np.zeros(wanted, dtype=np.int64)
     for i in own:
@@ -91,7 +91,7 @@ def _settle(  # type: ignore[no-untyped-def]
             if filled[slot] > wanted:
                 sort_out(sums[slot], classes[slot], filled[slot], wanted, filled, slot)
             # only when the list has to grow does the order among the neighbours matter
-            in_order = wanted > data.start
+            in_order = wanted > votes.data.start
             count = _neighbours(sums[slot], classes[slot], filled[slot], wanted, a, b, in_order, exact, ranked)
             left_out[0], left_out[1] = signup[a], signup[b]
             row = row_of_pair[i, b]
@@ -100,10 +100,8 @@ def _settle(  # type: ignore[no-untyped-def]
                 a,
                 b,
                 left_out,
-                companions,
-                data,
-                counters,
-                touched,
+                votes,
+                booth,
                 out_films[row],
                 out_votes[row],
                 out_scores[row],

@@ -1,7 +1,8 @@
 """The score of films for a list (rule 6), and the lists it makes.
 
-Belongs here: the one implementation of the score, for pairs and for any list. Does not belong here: who the neighbours
-are (`ranking`, `neighbours`), weights and shares (`data.weights`, `data.companions`).
+Belongs here: the one implementation of the score, and the list of films it makes. Does not belong here: who the
+neighbours are (`ranking`, `neighbours`), weights and shares (`data.weights`, `data.companions`), how pairs get by with
+scoring few films (`pair_vote`).
 
 All numbers are integers, so that the order of films is the same on every machine, for any number of threads and any
 order of sums. For a list of n films a, neighbours N and a film f:
@@ -22,16 +23,9 @@ from numpy.typing import NDArray
 from recommender.data.model_data import Neighbourhood
 from recommender.data.weights import SHARE_ONE, THOUSAND
 from recommender.kernels.jit import kernel
-from recommender.kernels.threads import run_parallel
 
 VOTE = 1 << 44
 """Counters hold the votes of a film in units of this, and below it the weight of those who vote for it."""
-
-SURE = 1.0 + 1e-9
-"""Factor by which ceilings in floating point are raised, so that rounding never makes one too low."""
-
-LISTED = 64
-"""Companions of a film whose scores are always computed; all others have a ceiling."""
 
 
 class Electorate(NamedTuple):
@@ -198,111 +192,3 @@ def _keep_best(shares, total, left_out, data, counters, out_films, out_votes, ou
             continue
         kept = insert(film, score, counters[film], kept, out_films, out_votes, out_scores)
     return kept
-
-
-class Listed(NamedTuple):
-    """Companions with the highest P(f|a) M(f) of each sign-up film a: those above a ceiling that all others keep to.
-
-    Attributes
-    ----------
-    shares : int32 array, shape (n, films in the catalogue)
-        P(f|a).
-    indptr : int64 array, shape (n + 1,)
-    films : int32 array
-        Companions of film n: ``films[indptr[n]:indptr[n + 1]]``; at most `LISTED`.
-    ceilings : int64 array, shape (n,)
-        P M of the film's companions is above it exactly for those listed.
-    """
-
-    shares: NDArray[np.int32]
-    indptr: NDArray[np.int64]
-    films: NDArray[np.int32]
-    ceilings: NDArray[np.int64]
-
-
-def listed(shares: NDArray[np.int32], factors: NDArray[np.int64], threads: int | None = None) -> Listed:
-    """List the companions that a pair's list probably comes from.
-
-    Parameters
-    ----------
-    shares : int32 array, shape (n, films in the catalogue)
-        P(f|a) of the films that pairs are made of; no column if companions do not count.
-    factors : int64 array, shape (films in the catalogue,)
-    threads : int, optional
-    """
-    chosen: list[NDArray[np.int32]] = [np.zeros(0, dtype=np.int32)] * len(shares)
-    ceilings = np.zeros(len(shares), dtype=np.int64)
-
-    def choose(row: int) -> None:
-        with_share = np.flatnonzero(shares[row])
-        keys = shares[row][with_share] * factors[with_share]
-        if len(keys) > LISTED:
-            ceilings[row] = -np.partition(-keys, LISTED)[LISTED]
-        chosen[row] = with_share[keys > ceilings[row]].astype(np.int32)
-
-    run_parallel(choose, range(len(shares)), threads)
-    indptr = np.concatenate(([0], np.cumsum([len(films) for films in chosen]))).astype(np.int64)
-    films = np.concatenate([*chosen, np.zeros(0, dtype=np.int32)])
-    return Listed(shares, indptr, films, ceilings)
-
-
-@kernel
-def rank_pair(  # type: ignore[no-untyped-def]
-    ranked, a, b, left_out, companions, data, counters, touched, out_films, out_votes, out_scores
-):
-    """Rank films for the pair (a, b) of films of `companions`: what `rank_films` finds, from few films.
-
-    Scored are the companions listed for a or b, then, of the films with a vote, those whose ceiling reaches the last
-    place. What is neither listed nor voted for has a ceiling of its own; should the last place not be above it, all
-    films are scored.
-
-    Returns
-    -------
-    (int, int, int)
-        Films kept, neighbours used, films with a vote.
-    """
-    count, found, used, total = count_votes(ranked, len(out_films), left_out, data, counters, touched)
-    with_companions = companions.shares.shape[1] > 0
-    kept, ceiling = 0, 0.0
-    if with_companions:
-        rest = np.float64(companions.ceilings[a]) + np.float64(companions.ceilings[b])
-        ceiling = data.companion_weight / THOUSAND * rest / 2 * SURE
-        for side in (a, b):
-            for k in range(companions.indptr[side], companions.indptr[side + 1]):
-                film = companions.films[k]
-                if film in (left_out[0], left_out[1]) or (side == b and _is_listed(film, a, companions, data)):
-                    continue
-                score = film_score(counters[film], total, _share(film, a, b, companions), film, data)
-                kept = insert(film, score, counters[film], kept, out_films, out_votes, out_scores)
-    per_weight = SHARE_ONE / total * SURE if total > 0 else 0.0
-    wanted = len(out_films)
-    needed = np.float64(out_scores[wanted - 1]) * SHARE_ONE if kept == wanted else 0.0
-    for n in range(count):
-        film = touched[n]
-        weight = counters[film] & (VOTE - 1)
-        if weight * per_weight * data.factors[film] + ceiling < needed or weight == 0:
-            continue
-        share = np.int64(0)
-        if with_companions:
-            if _is_listed(film, a, companions, data) or _is_listed(film, b, companions, data):
-                continue
-            share = _share(film, a, b, companions)
-        score = film_score(counters[film], total, share, film, data)
-        kept = insert(film, score, counters[film], kept, out_films, out_votes, out_scores)
-        needed = np.float64(out_scores[wanted - 1]) * SHARE_ONE if kept == wanted else 0.0
-    if ceiling > 0.0 and needed <= ceiling:
-        shares = (companions.shares[a].astype(np.int64) + companions.shares[b]) // 2
-        kept = _keep_best(shares, total, left_out, data, counters, out_films, out_votes, out_scores)
-    for n in range(count):
-        counters[touched[n]] = 0
-    return kept, used, found
-
-
-@kernel
-def _is_listed(film, a, companions, data):  # type: ignore[no-untyped-def]
-    return np.int64(companions.shares[a, film]) * data.factors[film] > companions.ceilings[a]
-
-
-@kernel
-def _share(film, a, b, companions):  # type: ignore[no-untyped-def]
-    return (np.int64(companions.shares[a, film]) + np.int64(companions.shares[b, film])) // 2

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recommender.neighbours.exact import PairRecommendations, joined, recommend_pairs
-from recommender.voting import score
+from recommender.voting import ballots, pair_vote
 from tests.recommender.worlds import World, by_pair, random_world
 
 
@@ -50,9 +50,21 @@ def test_few_listed_companions_change_nothing(
     kept: int, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With few companions listed, ceilings decide, and often not: then all films are scored."""
-    monkeypatch.setattr(score, "LISTED", kept)
+    monkeypatch.setattr(pair_vote, "LISTED", kept)
     for seed in range(3):
         assert_same_as_brute_force(random_world(seed, users=200, films=150, with_vector=100, **settings))
+
+
+@pytest.mark.parametrize("words", [0, 1, 3, 4, 6, 9])
+@pytest.mark.parametrize(
+    "settings", [{}, {"voter_exponent": 1.0, "popularity_exponent": 0.5}, {"companion_weight": 0.0}]
+)
+def test_films_that_share_bits_of_ballots_change_nothing(
+    words: int, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ballots, "WORDS", words)
+    for seed in range(3):
+        assert_same_as_brute_force(random_world(seed, users=200, films=400, with_vector=120, top_movies=20, **settings))
 
 
 @pytest.mark.parametrize(("users", "films", "tags"), [(1, 3, 2), (5, 8, 3), (64, 30, 5), (65, 30, 5), (700, 120, 40)])
