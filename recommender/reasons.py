@@ -72,15 +72,11 @@ def list_parts(
         Not negative; rows are in proportion to what each named film contributes.
     """
     catalogue = neighbourhood.catalogue
-    from_companions = companions * (neighbourhood.parameters.companion_weight / len(named))
     totals = scores * (SCORE_ONE * SHARE_ONE) / neighbourhood.factors[films]
-    from_neighbours = np.maximum(totals - from_companions.sum(axis=1), 0.0)
-    named_rows = catalogue.vector_rows[named]
-    products = _products(catalogue.vectors, catalogue.vector_rows[films], named_rows)
-    sums = products.sum(axis=1, keepdims=True)
-    even = (named_rows >= 0) / max(1, int(np.count_nonzero(named_rows >= 0)))  # a film without a vector is near nothing
-    shares = np.where(sums > 0, products / np.where(sums > 0, sums, 1.0), even)
-    return from_companions + from_neighbours[:, None] * shares
+    weight = neighbourhood.parameters.companion_weight / len(named)
+    rows, named_rows = catalogue.vector_rows[films], catalogue.vector_rows[named]
+    parts: NDArray[np.float64] = _list_parts(catalogue.vectors, rows, named_rows, totals, companions, weight)
+    return parts
 
 
 def explain(
@@ -122,17 +118,32 @@ def explain(
 
 
 @kernel
-def _products(vectors, rows, named_rows):  # type: ignore[no-untyped-def]
-    """Products of films' vectors with those of the films named, 0 without one; float64, shape (films, named)."""
-    products, lanes = np.zeros((len(rows), len(named_rows))), np.zeros(DOUBLES)
+def _list_parts(vectors, rows, named_rows, totals, companions, weight):  # type: ignore[no-untyped-def]
+    """What the companions of each named film add, and its part of what neighbours add; float64, (films, named)."""
+    parts, lanes = np.zeros((len(rows), len(named_rows))), np.zeros(DOUBLES)
+    with_vector = 0
     for n in range(len(named_rows)):
         if named_rows[n] < 0:
             continue
+        with_vector += 1
         profile = vectors[named_rows[n]].astype(np.float64)
         for k in range(len(rows)):
             if rows[k] >= 0:
-                products[k, n] = dot(vectors, rows[k], profile, lanes)
-    return products
+                parts[k, n] = dot(vectors, rows[k], profile, lanes)
+    for k in range(len(rows)):
+        products, from_companions = 0.0, 0.0
+        for n in range(len(named_rows)):
+            products += parts[k, n]
+            from_companions += companions[k, n] * weight
+        from_neighbours = max(totals[k] - from_companions, 0.0)
+        for n in range(len(named_rows)):
+            share = 0.0
+            if products > 0.0:
+                share = parts[k, n] / products
+            elif named_rows[n] >= 0:  # a film without a vector is near nothing: neighbours speak for all alike
+                share = 1.0 / with_vector
+            parts[k, n] = companions[k, n] * weight + from_neighbours * share
+    return parts
 
 
 @kernel
@@ -186,7 +197,8 @@ def _among(values, wanted):  # type: ignore[no-untyped-def]
 def _common_tags(vectors, means, rows, named_rows, columns, units, tags):  # type: ignore[no-untyped-def]
     """Fill in tags in which a film and those named for it exceed the mean, by the product of both excesses."""
     width = vectors.shape[1]
-    profile = np.zeros(width, dtype=np.float32)
+    most = tags.shape[1]
+    profile, values = np.zeros(width, dtype=np.float32), np.zeros(most, dtype=np.float32)
     for k in range(len(rows)):
         if rows[k] < 0:
             continue
@@ -198,14 +210,13 @@ def _common_tags(vectors, means, rows, named_rows, columns, units, tags):  # typ
             share = np.float32(units[k, entry] / UNITS)
             for tag in range(width):
                 profile[tag] += share * (vectors[named_rows[column], tag] - means[tag])
+        values[:] = 0.0
         for tag in range(width):
-            profile[tag] = max(profile[tag], np.float32(0.0)) * max(vectors[rows[k], tag] - means[tag], np.float32(0.0))
-        for place in range(tags.shape[1]):
-            best = 0
-            for tag in range(width):
-                if profile[tag] > profile[best]:
-                    best = tag
-            if width == 0 or profile[best] <= 0.0:
-                break
-            tags[k, place] = best
-            profile[best] = 0.0
+            value = max(profile[tag], np.float32(0.0)) * (vectors[rows[k], tag] - means[tag])
+            if value <= values[most - 1]:
+                continue
+            place = most - 1
+            while place > 0 and values[place - 1] < value:
+                values[place], tags[k, place] = values[place - 1], tags[k, place - 1]
+                place -= 1
+            values[place], tags[k, place] = value, tag
