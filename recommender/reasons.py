@@ -207,12 +207,15 @@ def _common_tags(vectors, means, rows, named_rows, columns, units, tags):  # typ
             column = columns[k, entry]
             if column < 0 or column >= len(named_rows) or named_rows[column] < 0:
                 continue
-            share = np.float32(units[k, entry] / UNITS)
+            share, vector = np.float32(units[k, entry] / UNITS), vectors[named_rows[column]]
             for tag in range(width):
-                profile[tag] += share * (vectors[named_rows[column], tag] - means[tag])
+                profile[tag] += share * (vector[tag] - means[tag])
         values[:] = 0.0
+        vector = vectors[rows[k]]
         for tag in range(width):
-            value = max(profile[tag], np.float32(0.0)) * (vectors[rows[k], tag] - means[tag])
+            profile[tag] = max(profile[tag], np.float32(0.0)) * (vector[tag] - means[tag])
+        for tag in range(width):
+            value = profile[tag]
             if value <= values[most - 1]:
                 continue
             place = most - 1

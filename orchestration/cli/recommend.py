@@ -80,12 +80,15 @@ def _print_list(
     print(f"release {found['release']}, model {found['model_version']}, from {found['source']}")
     if found["input"]:
         more = f" and {found['inputs'] - len(found['input'])} more" if found["inputs"] > len(found["input"]) else ""
-        print("likes: " + ", ".join(film["title"] for film in found["input"]) + more)
+        label = "similar to" if kind == "similar" else "likes"
+        print(f"{label}: " + ", ".join(film["title"] for film in found["input"]) + more)
     if found["unknown"]:
         print("unknown: " + ", ".join(map(str, found["unknown"])))
     if found["films_left"] is not None:
         print(f"films left by the filters: {found['films_left']}")
     for film in found["recommendations"]:
         facts = [] if film["votes"] is None else [f"{film['votes']} votes"]
-        facts += [f"{100 * reason['share']:.0f}% {reason['title'] or 'others'}" for reason in film["because"]]
+        if kind != "similar":
+            facts += [f"{100 * reason['share']:.0f}% {reason['title'] or 'others'}" for reason in film["because"]]
+        facts += [f"in common: {' · '.join(film['common_tags'])}"] if film["common_tags"] else []
         print(f"{film['rank']:>3}  {film['title']}" + (f" ({', '.join(facts)})" if facts else ""))
