@@ -45,7 +45,7 @@ STAGED_MUTATIONS: dict[str, tuple[str, str]] = {
     ),
     "swap movie_id and votes": (f"UPDATE {PAIRS} SET movie_id = votes, votes = movie_id", "known_films_only"),
     "drop a shard": (
-        f"DELETE FROM {PAIRS} WHERE movie_a % 16 = (SELECT min(movie_a) % 8 FROM {PAIRS})",
+        f"DELETE FROM {PAIRS} WHERE movie_a % 16 = (SELECT min(movie_a) % 16 FROM {PAIRS})",
         "every_pair_present",
     ),
     "lose one pair": (

@@ -13,9 +13,11 @@ from functools import partial
 import duckdb
 
 from checks.release.comparison import drift, overlaps, parameters_as_asked
+from checks.release.film_lists import FILM_CHECKS
 from checks.release.lists import LIST_CHECKS, LIST_WARNINGS
 from checks.release.quality import AHEAD_OF_BASELINES, NO_FALL, quality
 from checks.release.staged import ASSET, Staged, open_staged
+from checks.release.user_lists import USER_CHECKS, users_variety
 from checks.results import timed
 from checks.settings import CheckSettings
 from checks.tables.conformance import check_columns, check_schema
@@ -77,6 +79,9 @@ VIOLATION_CHECKS: tuple[ViolationCheck, ...] = (
             UNION ALL SELECT 'genome_tags', count(*) FROM genome_tags UNION ALL SELECT 'genome', count(*) FROM genome
             UNION ALL SELECT 'signup_movies', count(*) FROM signup_movies
             UNION ALL SELECT 'pair_recommendations', count(*) FROM pair_recommendations
+            UNION ALL SELECT 'user_recommendations', count(*) FROM user_recommendations
+            UNION ALL SELECT 'similar_movies', count(*) FROM similar_movies
+            UNION ALL SELECT 'popular_movies', count(*) FROM popular_movies
         ) WHERE n <> CAST((SELECT row_counts FROM release) ->> t AS BIGINT)
         """,
     ),
@@ -248,6 +253,8 @@ SINGLE_CHECKS: tuple[Callable[[Staged], CheckResult], ...] = (
     pack_as_manifest,
     parameters_as_asked,
     *LIST_CHECKS,
+    *USER_CHECKS,
+    *FILM_CHECKS,
 )
 COMPARISONS: dict[Callable[[Staged], list[CheckResult]], tuple[ReleaseCheck, ...]] = {
     overlaps: (
@@ -259,6 +266,11 @@ COMPARISONS: dict[Callable[[Staged], list[CheckResult]], tuple[ReleaseCheck, ...
         ReleaseCheck("drift_ratings", "stars are given as in the live release"),
         ReleaseCheck("drift_likes_per_user", "users like about as many films as in the live release"),
         ReleaseCheck("drift_film_popularity", "likes spread over the films as in the live release"),
+    ),
+    users_variety: (
+        ReleaseCheck("users_coverage", "users' lists reach more than a handful of the liked films", gates=False),
+        ReleaseCheck("users_popular_share", "users' lists are more than the most liked films", gates=False),
+        ReleaseCheck("users_most_frequent_film", "no film is in nearly every user's list", gates=False),
     ),
     quality: (
         ReleaseCheck(AHEAD_OF_BASELINES, "held-out users are served better than by any baseline", gates=False),
