@@ -22,21 +22,25 @@ from recommender.data.companions import Companions, companion_shares
 from recommender.data.likes import Likes
 from recommender.data.model_data import Neighbourhood, make_neighbourhood
 from recommender.data.weights import FACTOR_ONE, WEIGHT_ONE
+from recommender.items.similar import SimilarFilms
 from recommender.neighbours.exact import recommend_pairs
 from recommender.parameters import ModelParameters, make_parameters
 from tests.homes import copy_home
-from warehouse.database import open_warehouse
+from warehouse.database import Warehouse, open_warehouse
 from warehouse.home import Home
-from warehouse.releases.model_folder import latest_model
+from warehouse.releases.model_folder import items_hash, latest_model, open_item_model
 from warehouse.releases.promotion import refusals
 from warehouse.releases.staging import stage_release
 from warehouse.tables.check_results import CheckResult
+from warehouse.tables.film_lists import write_similar_movies
 from warehouse.tables.model_inputs import read_neighbourhood
 from warehouse.tables.recommendations import SHARDS, pairs_version, signup_version, write_pairs
+from warehouse.tables.user_lists import BUCKETS, read_rated, users_base, write_users
 from warehouse.tables.versions import set_table_version
 
 PARAMETERS = make_parameters(settings={"top_movies": 40})
 PAIRS = "pair_recommendations"
+USERS = "user_recommendations"
 
 STAGED_MUTATIONS: dict[str, tuple[str, str]] = {
     "swap movie_a and movie_b": (
@@ -77,6 +81,43 @@ STAGED_MUTATIONS: dict[str, tuple[str, str]] = {
         "WHERE p.rank = q.rank",
         "recomputed_pairs",
     ),
+    "recommend a user a film that the user has rated": (
+        f"UPDATE {USERS} u SET movie_id = r.movie_id FROM (SELECT user_id, min(movie_id) AS movie_id FROM ratings "
+        "GROUP BY 1) r WHERE u.user_id = r.user_id AND rank = 7",
+        "rated_never_recommended",
+    ),
+    "lose a user": (
+        f"DELETE FROM {USERS} WHERE user_id = (SELECT max(user_id) FROM {USERS})",
+        "every_user_has_a_list",
+    ),
+    "cut the lists of users short": (f"DELETE FROM {USERS} WHERE rank = 50", "every_user_has_a_list"),
+    "give a user without likes a list": (
+        f"INSERT INTO {USERS} SELECT 2000000000, rank, movie_id, score FROM {USERS} "
+        f"WHERE user_id = (SELECT max(user_id) FROM {USERS})",
+        "every_user_has_a_list",
+    ),
+    "shuffle the ranks of users": (f"UPDATE {USERS} SET rank = 51 - rank", "user_lists_in_order"),
+    "leave a gap in the ranks of users": (f"UPDATE {USERS} SET rank = rank + 1 WHERE rank > 9", "user_lists_in_order"),
+    "turn the scores of users around": (f"UPDATE {USERS} SET score = rank", "user_lists_in_order"),
+    "double the scores of users": (f"UPDATE {USERS} SET score = 2 * score", "recomputed_users"),
+    "give users each other's lists": (
+        f"UPDATE {USERS} u SET movie_id = v.movie_id FROM {USERS} v WHERE u.rank = v.rank "
+        f"AND v.user_id = (SELECT min(user_id) FROM {USERS})",
+        "recomputed_users",
+    ),
+    "recommend a user an unknown film": (f"UPDATE {USERS} SET movie_id = 2000000000", "known_films_in_lists"),
+    "find a film similar to itself": (
+        "UPDATE similar_movies SET similar_id = movie_id WHERE rank = 2",
+        "similar_lists_in_order",
+    ),
+    "turn similar films around": ("UPDATE similar_movies SET rank = 21 - rank", "similar_lists_in_order"),
+    "lose similar films": ("DELETE FROM similar_movies WHERE rank > 10", "similar_films_complete"),
+    "double the scores of similar films": ("UPDATE similar_movies SET score = 2 * score", "recomputed_similar"),
+    "count popular films by all ratings": (
+        "UPDATE popular_movies SET score = score + 1 WHERE list = 'recent'",
+        "popular_lists_as_counted",
+    ),
+    "lose a popular list": ("DELETE FROM popular_movies WHERE list = 'genre:Drama'", "popular_lists_as_counted"),
     "publish stale likes": ("UPDATE movies SET likes = likes - 1 WHERE likes > 0", "likes_follow_ratings"),
     "lose films": ("DELETE FROM movies WHERE movie_id = (SELECT max(movie_id) FROM movies)", "row_counts_as_recorded"),
     "mark the wrong films": ("UPDATE movies SET has_vector = NOT has_vector", "vectors_as_marked"),
@@ -163,6 +204,10 @@ DRIFTS: dict[str, tuple[str, str]] = {
     "the same lists upside down, and half of them others": (
         f"UPDATE {PAIRS} SET movie_id = 1000000 + movie_id WHERE rank < 10",
         "overlap_rbo",
+    ),
+    "other films for all users from the same data and parameters": (
+        f"UPDATE {USERS} SET movie_id = 1000000 + movie_id",
+        "users_overlap",
     ),
     "everybody gives five stars": ("UPDATE ratings SET rating = 5", "drift_ratings"),
     "everybody likes ten times less": (
@@ -289,6 +334,7 @@ def test_mutations_of_the_engine_are_caught(
     with open_warehouse(Home(small_home), "a mutation") as warehouse:
         false = mutation(read_neighbourhood(warehouse, parameters))
         _write(warehouse.con, parameters, false)
+        _write_lists(warehouse, parameters)
         context = Context(warehouse, parameters, CheckSettings())
 
         def audit(con: duckdb.DuckDBPyConnection, against: str) -> list[CheckResult]:
@@ -305,6 +351,18 @@ def _write(con: duckdb.DuckDBPyConnection, parameters: ModelParameters, false: N
     set_table_version(con, "recs.signup_movies", signup_version(con, parameters), films)
     version = pairs_version(con, parameters, latest_model(con)["model_version"])
     write_pairs(con, range(SHARDS), recommend_pairs(false), version, parameters)
+
+
+def _write_lists(warehouse: Warehouse, parameters: ModelParameters) -> None:
+    """Bring the lists of users and films up to date with the parameters."""
+    true, con = read_neighbourhood(warehouse, parameters), warehouse.con
+    folder = warehouse.home.model_folder(latest_model(con)["model_version"])
+    movie_ids = true.catalogue.movie_ids
+    rated, items = read_rated(warehouse, true.catalogue), open_item_model(folder, movie_ids)
+    with warehouse.transaction():
+        base = users_base(items_hash(folder), parameters)
+        write_users(con, range(BUCKETS), base, items, true.likes, rated, movie_ids, parameters)
+        write_similar_movies(con, movie_ids, *SimilarFilms(true).lists(parameters.per_movie), parameters)
 
 
 # -- the working tables ------------------------------------------------------------------------------------------------
@@ -371,6 +429,9 @@ def test_there_is_no_check_for_show(shared_home: Home, tmp_path: Path) -> None:
         "frequent_films_share",
         "signup_films_unrecommended",
         "pairs_changed",
+        "users_coverage",
+        "users_popular_share",
+        "users_most_frequent_film",
         "ahead_of_baselines",
         "no_fall_against_live",
     }

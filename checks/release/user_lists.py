@@ -1,8 +1,8 @@
-"""Checks of a staged release's lists for users: complete, in order, without rated films, the same when computed again.
+"""Checks of a staged release's lists for users: complete, in order, without rated films, the same when made again.
 
-Belongs here: what is said of user_recommendations. Tables are large here: whatever is asked of all rows is one pass over
-them, and what needs more is asked of some users, always the same ones of a release. Does not belong here: lists of films
-(`checks.release.film_lists`), lists of pairs (`checks.release.lists`).
+Belongs here: what is said of user_recommendations. The table is large: whatever is asked of all rows is one pass
+over them, and what needs more is asked of some users, always the same ones of a release. Does not belong here: lists of
+films (`checks.release.film_lists`), lists of pairs (`checks.release.lists`).
 """
 
 import random
@@ -20,6 +20,8 @@ COMPARED_USERS = 20_000
 
 UNUSABLE = (PackError, ValueError, IndexError, OSError)
 """What a damaged pack raises when it is asked."""
+
+USERS = "SELECT user_id FROM user_recommendations WHERE rank = 1 ORDER BY 1"
 
 List = list[tuple[int, float]]
 """(movie_id, score) by rank."""
@@ -50,9 +52,7 @@ def every_user_has_a_list(staged: Staged) -> CheckResult:
         """,
         {"per_user": values.per_user, "threshold": values.like_threshold, "min_likes": values.min_likes},
     )
-    text = (
-        f"{users:,} users have {values.min_likes} likes, {lists:,} have a list; {wrong:,} not as long as it should be"
-    )
+    text = f"{users:,} users have {values.min_likes} likes, {lists:,} have a list; {wrong:,} of another length than due"
     return staged.judge("every_user_has_a_list", wrong, text, error=0)
 
 
@@ -75,10 +75,8 @@ def user_lists_in_order(staged: Staged) -> CheckResult:
 
 
 def recomputed_users(staged: Staged) -> CheckResult:
-    """A random sample of users gets the same lists when item weights are added up film by film, and so does the pack."""
-    users = [
-        row[0] for row in staged.con.execute("SELECT DISTINCT user_id FROM user_recommendations ORDER BY 1").fetchall()
-    ]
+    """A random sample of users gets the same lists, in file and pack, when item weights are added up film by film."""
+    users = [row[0] for row in staged.con.execute(USERS).fetchall()]
     asked = sorted(random.Random(staged.release).sample(users, min(staged.settings.recomputed_pairs, len(users))))
     try:
         lists = open_lists(staged.home.pack_folder(staged.release))
@@ -137,7 +135,8 @@ def users_overlap(staged: Staged) -> CheckResult:
                 count(*) FILTER (o.movie_id = t.movie_id) AS shared
             FROM ours o FULL JOIN theirs t USING (user_id, movie_id) GROUP BY user_id HAVING ours > 0 AND theirs > 0
         )
-        SELECT count(*), avg(shared / (ours + theirs - shared)), avg((shared < ours OR shared < theirs)::INT) FROM counted
+        SELECT count(*), avg(shared / (ours + theirs - shared)), avg((shared < ours OR shared < theirs)::INT)
+        FROM counted
         """.replace("{some}", "user_id::BIGINT * 2654435761 % 4294967296 < $share * 4294967296"),
         {"share": min(1.0, COMPARED_USERS / total)},
     )

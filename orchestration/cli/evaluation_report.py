@@ -15,9 +15,10 @@ from typing import Any
 
 from recommender.data.catalogue import Catalogue
 from recommender.errors import MarqueeError
+from recommender.evaluation import long_profiles
 from recommender.evaluation.evaluate import CURRENT, Measurement, evaluate, methods_of
 from recommender.evaluation.metrics import ACCURACY, HEADLINE
-from recommender.evaluation.splits import TEST_NAME, Ratings
+from recommender.evaluation.splits import LONG_NAME, TEST_NAME, Ratings, at_least
 from recommender.evaluation.sweep import SAME, Grid, Trial, best_trial, sweep, with_settings
 from recommender.parameters import (
     PRESETS,
@@ -166,21 +167,24 @@ def evaluate_sources(
     started = time.perf_counter()
     report: dict[str, Any] = {}
     stars = least_stars(parameters, *against.values())
-    data = {name: _read_source(name, home, parameters, stars, notify) for name in sources}
-    data = data or {HOME: _read_home(home, stars, notify)}
+    data = {name: _read_source(name, home, parameters, notify) for name in sources}
+    data = data or {HOME: _read_home(home, notify)}
     if search:
-        trials = sweep(data, parameters, grid=grid, notify=lambda trial: notify(trial_line(trial)))
+        pairs = {name: (at_least(ratings, stars), films) for name, (ratings, films) in data.items()}
+        trials = sweep(pairs, parameters, grid=grid, notify=lambda trial: notify(trial_line(trial)))
         best = best_trial(trials)
         parameters = with_settings(parameters, best.settings or {})
         report |= {"trials": [asdict(trial) for trial in trials], "chosen": best.settings, "criterion": CRITERION}
     found = {}
     for name, (ratings, films) in data.items():
         notify(f"asking about users of {name}")
-        found[name] = evaluate(ratings, films, parameters, methods=methods_of(parameters, against))
+        found[name] = evaluate(at_least(ratings, stars), films, parameters, methods=methods_of(parameters, against))
         if not found[name]:
             raise MarqueeError(
                 f"{name}: no user can be held out; each needs two liked sign-up films and a third liked film"
             )
+        lists = long_profiles.methods_of(parameters, against)
+        found[name] += long_profiles.evaluate_users(ratings, films, parameters, methods=lists)
     return report | {
         "parameters": parameters.model_dump(),
         "measurements": [asdict(row) for row in mean_over_sources(list(found.values()))],
@@ -189,15 +193,13 @@ def evaluate_sources(
     }
 
 
-def _read_home(home: Home, stars: float, notify: Callable[[str], None]) -> Data:
+def _read_home(home: Home, notify: Callable[[str], None]) -> Data:
     """Ratings and films, read quickly under the writer's lock, which is then free again."""
     with open_warehouse(home, "evaluate (reading)", notify=notify) as warehouse:
-        return read_ratings(warehouse.con, stars), read_films(warehouse.con)
+        return read_ratings(warehouse.con, 0.0), read_films(warehouse.con)
 
 
-def _read_source(
-    source: str, home: Home, parameters: ModelParameters, stars: float, notify: Callable[[str], None]
-) -> Data:
+def _read_source(source: str, home: Home, parameters: ModelParameters, notify: Callable[[str], None]) -> Data:
     """Load a data set into a home of its own that is gone afterwards; downloads are kept in the one given."""
     local = resolve_source(source, home.sources)
     with tempfile.TemporaryDirectory(prefix="marquee-evaluate-") as folder:
@@ -206,7 +208,7 @@ def _read_source(
         with open_warehouse(other, "evaluate (loading)", notify=notify) as warehouse:
             with warehouse.transaction() as con:
                 load_source(con, other, manifest, parameters.genome_source)
-            return read_ratings(warehouse.con, stars), read_films(warehouse.con)
+            return read_ratings(warehouse.con, 0.0), read_films(warehouse.con)
 
 
 def mean_over_sources(found: Sequence[list[Measurement]]) -> list[Measurement]:
@@ -284,7 +286,11 @@ def printed(report: Mapping[str, Any], asked: str) -> str:
 def _split_lines(title: str, rows: list[Measurement]) -> list[str]:
     everything = [row for row in rows if row.slice == "all"]
     metrics = list(dict.fromkeys(row.metric for row in everything))
-    lines = [f"{title}, {everything[0].cases:,} pairs", _columns("", metrics)]
+    asked = "users" if everything[0].split == LONG_NAME else "pairs"
+    lines = [
+        f"{title}, {everything[0].cases:,} {asked}",
+        _columns("", metrics),
+    ]
     for method in dict.fromkeys(row.method for row in rows):
         values = {row.metric: row.value for row in everything if row.method == method}
         lines.append(_columns(method, (f"{values[metric]:.4f}" for metric in metrics)))

@@ -311,7 +311,7 @@ def measure(
     found: list[Measurement] = []
     for name in slices[0]:
         chosen = np.concatenate([fold[name] for fold in slices])
-        found += _accuracy(split, name, {method: v[chosen] for method, v in values.items()}, of_user[chosen], seed)
+        found += accuracy_of(split, name, {method: v[chosen] for method, v in values.items()}, of_user[chosen], seed)
     for method, folds in variety.items():
         found += _variety(split, method, folds, of_user, seed)
     return found
@@ -342,8 +342,13 @@ def slices_of(asked: Questions) -> dict[str, NDArray[np.bool_]]:
     return {"all": place >= 0, "popular": place >= len(likes) - third, "rare": place < third}
 
 
-def _accuracy(
-    split: str, slice_name: str, values: dict[str, NDArray[np.float64]], users: NDArray[np.int32], seed: int
+def accuracy_of(
+    split: str,
+    slice_name: str,
+    values: dict[str, NDArray[np.float64]],
+    users: NDArray[np.int32],
+    seed: int,
+    metrics: Iterable[str] = tuple(ACCURACY),
 ) -> list[Measurement]:
     """Means over some cases with their intervals, and how far the first method is ahead."""
     first = next(iter(values.values()))
@@ -352,7 +357,7 @@ def _accuracy(
     mean, low, high = (part.reshape(table.shape[1:]) for part in (table.mean(axis=0), *interval(means)))
     found = []
     for n, method in enumerate(values):
-        for m, metric in enumerate(ACCURACY):
+        for m, metric in enumerate(metrics):
             value, ahead = ((float(mean[k, m]), float(low[k, m]), float(high[k, m])) for k in (n, len(values) + n))
             row = Measurement(split, slice_name, method, metric, *value, len(table))
             found.append(row if n == 0 else replace(row, ahead=ahead[0], ahead_low=ahead[1], ahead_high=ahead[2]))

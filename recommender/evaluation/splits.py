@@ -26,6 +26,7 @@ TEST_FOLD = 0
 
 TEST_NAME = "held-out users"
 LATER_NAME = "later users"
+LONG_NAME = "later likes"
 """Names of the ways of holding out, as they stand in tables."""
 
 
@@ -46,6 +47,12 @@ class Ratings:
     movie_ids: NDArray[np.int32]
     stars: NDArray[np.float32]
     rated_at: NDArray[np.int64]
+
+
+def at_least(ratings: Ratings, stars: float) -> Ratings:
+    """Keep the ratings of so many stars or more."""
+    rows = ratings.stars >= stars
+    return Ratings(ratings.user_ids[rows], ratings.movie_ids[rows], ratings.stars[rows], ratings.rated_at[rows])
 
 
 @dataclass(frozen=True)

@@ -104,8 +104,9 @@ class Evaluation(Table):
     """One row per way of holding out users, slice of the cases, method and metric: how good the lists are."""
 
     split: pl.String = pa.Field(
-        isin=["held-out users", "later users"],
-        description="Users whom the model has not seen: drawn at random, or those who came after a date.",
+        isin=["held-out users", "later users", "later likes"],
+        description="What the model has not seen: users drawn at random, users who came after a date; or the latest "
+        "fifth of what each user likes, which the lists of users are asked for.",
     )
     slice: pl.String = pa.Field(
         isin=["all", "popular", "rare"],
@@ -116,7 +117,7 @@ class Evaluation(Table):
     value: pl.Float64 = pa.Field(ge=0, le=1000, description="The mean over the cases.")
     ci_low: pl.Float64 = pa.Field(nullable=True, ge=0, le=1000, description="95% interval over users, from.")
     ci_high: pl.Float64 = pa.Field(nullable=True, ge=0, le=1000, description="95% interval over users, to.")
-    cases: pl.Int32 = pa.Field(ge=1, le=INT32_MAX, description="Pairs that were asked.")
+    cases: pl.Int32 = pa.Field(ge=1, le=INT32_MAX, description="Pairs that were asked; of later likes, users.")
     ahead: pl.Float64 = pa.Field(nullable=True, ge=-1, le=1, description="How far current is ahead on the same cases.")
     ahead_low: pl.Float64 = pa.Field(nullable=True, ge=-1, le=1, description="95% interval of that, from.")
     ahead_high: pl.Float64 = pa.Field(nullable=True, ge=-1, le=1, description="95% interval of that, to.")

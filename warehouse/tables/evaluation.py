@@ -14,6 +14,7 @@ import numpy as np
 from recommender.data.catalogue import Catalogue, make_catalogue
 from recommender.errors import MarqueeError
 from recommender.evaluation.evaluate import CURRENT, NIGHTLY_CASES, Measurement, by_model, evaluate
+from recommender.evaluation.long_profiles import evaluate_users
 from recommender.evaluation.splits import LIKED, Ratings
 from recommender.parameters import ModelParameters
 from warehouse.tables.versions import code_version, digest, set_table_version, table_notes, table_version
@@ -23,7 +24,7 @@ TABLE = "model.evaluation"
 NIGHTLY = 2_500_000
 """Likes at most that every retrain measures on; from larger data it takes some users, always the same."""
 
-WITHOUT_EFFECT = {"engine", "per_pair", "genome_source"}
+WITHOUT_EFFECT = {"engine", "per_pair", "per_user", "per_movie", "genome_source"}
 """Parameters on which measurements do not depend: the exact engine is asked for ten films. (Nor do those of Annoy.)"""
 
 
@@ -97,9 +98,11 @@ def least_stars(*parameters: ModelParameters) -> float:
 
 
 def nightly_evaluation(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> list[Measurement]:
-    """Measure within the time a nightly run has: one fold, `NIGHTLY_CASES` pairs, `NIGHTLY` likes."""
+    """Measure within the time a nightly run has: one fold, `NIGHTLY_CASES` pairs or users, `NIGHTLY` ratings."""
+    films = read_films(con)
     ratings = read_ratings(con, least_stars(parameters), NIGHTLY)
-    return evaluate(ratings, read_films(con), parameters, folds=1, most=NIGHTLY_CASES)
+    of_pairs = evaluate(ratings, films, parameters, folds=1, most=NIGHTLY_CASES)
+    return of_pairs + evaluate_users(read_ratings(con, 0.0, NIGHTLY), films, parameters, most=NIGHTLY_CASES)
 
 
 def compare_nightly(
