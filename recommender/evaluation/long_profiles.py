@@ -61,10 +61,10 @@ def latest_likes_split(ratings: Ratings) -> Split:
 
 
 def by_items(parameters: ModelParameters) -> Method:
-    """Rank by the item model of these parameters."""
+    """Rank by the item model of these parameters, made of likes as `LIKED` has them."""
 
     def answer(training: Training, rated: Rated, users: NDArray[np.int64]) -> Lists:
-        likes, catalogue = training.likes(parameters.like_threshold)
+        likes, catalogue = training.likes()
         model = make_item_model(likes, catalogue, parameters)
         return rank_users(model, likes, rated, users, PLACES)[0]
 
@@ -105,7 +105,7 @@ def methods_of(parameters: ModelParameters, against: Mapping[str, ModelParameter
     """Name what is compared: the parameters in question first, then `against`, then baselines."""
 
     def items(**settings: object) -> Method:
-        return by_items(make_parameters(settings={**parameters.model_dump(), "like_threshold": LIKED, **settings}))
+        return by_items(make_parameters(settings={**parameters.model_dump(), **settings}))
 
     book = make_parameters(settings={**parameters.model_dump(), **PRESETS["book"], "max_neighbours": 90})
     plain = {"popularity_exponent": 0.0}

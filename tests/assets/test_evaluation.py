@@ -33,6 +33,7 @@ from warehouse.tables.evaluation import (
 )
 
 METHODS = {"current", *BASELINES, "book"}
+METHODS_OF_USERS = {"current", "votes", "most_popular", "rp3beta", "ease_100", "ease_200", "ease_500"}
 
 
 def released(home: Path) -> list[Measurement]:
@@ -48,8 +49,12 @@ def warehouse(small_home: Path) -> Iterator[Warehouse]:
 
 def test_release_holds_the_evaluation_of_its_own_parameters(small_live: Path, warehouse: Warehouse) -> None:
     found = released(small_live)
-    assert {row.method for row in found} == METHODS
-    assert {row.split for row in found} == {"held-out users", "later users"}
+    for split in ("held-out users", "later users"):
+        assert {row.method for row in found if row.split == split} == METHODS
+    of_users = [row for row in found if row.split == "later likes"]
+    assert len(of_users) == 2 * len(METHODS_OF_USERS)
+    assert {row.method for row in of_users} == METHODS_OF_USERS
+    assert {row.metric for row in of_users} == {"ndcg@10", "recall@20"}
     assert nightly_evaluation(warehouse.con, make_parameters(settings={"top_movies": 40})) == found
 
 
