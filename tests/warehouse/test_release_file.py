@@ -71,12 +71,12 @@ def test_everything_in_a_release_says_what_it_is(small_live: Path) -> None:
                 "SEMI JOIN duckdb_tables() USING (table_name)",
                 "views": "SELECT view_name, comment FROM duckdb_views() WHERE NOT internal",
                 "macros": "SELECT function_name, comment FROM duckdb_functions() WHERE function_name IN "
-                "('recommend_pair', 'pairs_of')",
+                "('recommend_pair', 'pairs_of', 'recommend_user', 'similar_to')",
             }.items()
         }
-    assert len(described["tables"]) == 11
-    assert set(described["views"]) == {"pairs_with_titles"}
-    assert set(described["macros"]) == {"recommend_pair", "pairs_of"}
+    assert len(described["tables"]) == 14
+    assert set(described["views"]) == {"pairs_with_titles", "users_with_titles"}
+    assert set(described["macros"]) == {"recommend_pair", "pairs_of", "recommend_user", "similar_to"}
     assert [(kind, name) for kind, found in described.items() for name, text in found.items() if not text] == []
 
 
