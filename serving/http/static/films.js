@@ -57,7 +57,8 @@ function reason(film, who) {
   const named = (film.because ?? []).slice(0, 3);
   const rest = film.because?.length > 3 || named.some((each) => each.movie_id === null);
   const titles = named.filter((each) => each.movie_id !== null).map((each) => (film.because.length > 1 ? `${spoken(each)} (${Math.round(100 * each.share)}%)` : spoken(each)));
-  const tags = film.common_tags?.length ? `In common: ${film.common_tags.join(", ")}.` : "";
+  const words = (film.common_tags ?? []).map((tag) => tag.replace(/^genre: /, "").toLowerCase()); // tags made of genres, without the word
+  const tags = words.length ? `In common: ${[...new Set(words)].join(", ")}.` : "";
   const because = titles.length && who ? `Because ${who} ${joined(rest ? [...titles, "others"] : titles)}.` : "";
   return because || tags ? element("p", { class: "because", text: [because, tags].filter(Boolean).join(" ") }) : null;
 }
