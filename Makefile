@@ -19,7 +19,7 @@ setup: .venv/ready
 run: setup
 	$(BIN)/marquee run
 
-# A worker per core; other options by ARGS, as in `make test ARGS="-n0 -x tests/serving"`.
+# A worker more than cores; other options by ARGS, as in `make test ARGS="-n0 -x tests/serving"`.
 test: setup
 	$(BIN)/python -m pytest -n auto $(ARGS)
 

@@ -1,8 +1,8 @@
 """Which tests to run for what is changed, for `make check`: prints their files.
 
-A module is tested by the files of its package's test folder that import it; if none does, by any test file that does;
-else by the whole folder. A page is tested by `test_docs.py`. What is changed is what differs from the branch `main`,
-uncommitted and new files included.
+A module is tested by the files of its package's test folder that import it, or another part of its sub-package, or are
+named after it; if none does, by any test file that does; else by the whole folder. A page is tested by `test_docs.py`.
+What is changed is what differs from the branch `main`, uncommitted and new files included.
 """
 
 import re
@@ -32,7 +32,8 @@ def files_to_run(changed: Iterable[Path]) -> list[str]:
             found.add(path)
         elif path.suffix == ".py" and path.parts[0] in {*PACKAGES, "tests"}:
             importing = {test for test, text in tests.items() if _imports(text, path)}
-            own = {test for test in importing if folder in test.parents}
+            own = {test for test in tests if folder in test.parents}
+            own = {test for test in own if test in importing or test.stem == f"test_{path.stem}"}
             found |= own or importing or {folder}
         elif path.suffix == ".md":
             found.add(Path("tests", "test_docs.py"))
@@ -42,8 +43,10 @@ def files_to_run(changed: Iterable[Path]) -> list[str]:
 
 
 def _imports(text: str, path: Path) -> bool:
-    """Whether a test imports a module, by its own name or from its package."""
+    """Whether a test imports a module, by its own name or from its package, or another module of its sub-package."""
     package, name = ".".join(path.parts[:-1]), path.stem
+    if len(path.parts) > 2 and path.parts[0] in PACKAGES:
+        return re.search(rf"^(from|import) {package}\b", text, re.MULTILINE) is not None
     pattern = rf"^from {package}\.{name} import|^import {package}\.{name}\b|^from {package} import .*\b{name}\b"
     return re.search(pattern, text, re.MULTILINE) is not None
 

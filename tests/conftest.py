@@ -1,5 +1,6 @@
 """Homes that several tests look at, made once per session; whoever changes one works on a copy."""
 
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,8 +12,18 @@ from tests.command import marquee, marquee_json
 from tests.dagster_dev import Webserver, dagster_dev
 from tests.homes import copy_home, made_once
 
+OTHER_LISTS, MORE_NEIGHBOURS = (
+    ("--set", "top_movies=40", "--set", "per_pair=7", "--set", f"neighbours={number}") for number in (10, 13)
+)
+"""Parameters of the second release of `two_releases`, and of the third of `three_releases`."""
+
 settings.register_profile("suite", deadline=None)  # the first call may compile, and machines are busy
 settings.load_profile("suite")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """A worker more than cores: now and then one waits for a server or a schedule."""
+    return (os.cpu_count() or 1) + 1
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,7 +32,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give campaigns the time they need on a busy machine; a test that hangs is named all the same."""
+    """Give campaigns the time they need on a busy machine, and begin with them: at the end no worker waits for one.
+
+    A test that hangs is named all the same.
+    """
+    items.sort(key=lambda item: item.get_closest_marker("campaign") is None)
     for item in items:
         if item.get_closest_marker("campaign"):
             item.add_marker(pytest.mark.timeout(1200))
@@ -67,14 +82,21 @@ def small_live(small_source: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="session")
-def three_releases(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two_releases(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with two releases that recommend differently, the second made by `OTHER_LISTS` and live."""
+
+    def make(folder: Path) -> None:
+        assert marquee_json(copy_home(small_live, folder), "run", *OTHER_LISTS)["state"] == "live"
+
+    return made_once(tmp_path_factory, "two", make) / "home"
+
+
+@pytest.fixture(scope="session")
+def three_releases(two_releases: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with three releases, the newest live."""
 
     def make(folder: Path) -> None:
-        home = copy_home(small_live, folder)
-        for neighbours in (7, 13):
-            settings = ("--set", "top_movies=40", "--set", f"neighbours={neighbours}")
-            assert marquee_json(home, "run", *settings)["state"] == "live"
+        assert marquee_json(copy_home(two_releases, folder), "run", *MORE_NEIGHBOURS)["state"] == "live"
 
     return made_once(tmp_path_factory, "three", make) / "home"
 
@@ -83,6 +105,12 @@ def three_releases(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -
 def small_home(small_live: Path, tmp_path: Path) -> Path:
     """A copy of the small home, to do anything with."""
     return copy_home(small_live, tmp_path)
+
+
+@pytest.fixture
+def home_of_two(two_releases: Path, tmp_path: Path) -> Path:
+    """A copy of the home with two releases, to do anything with."""
+    return copy_home(two_releases, tmp_path)
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ as a process per run, as the daemon does; the processes are forked from one that
 """
 
 import importlib
-import multiprocessing
 import os
 import socket
 import subprocess
@@ -26,6 +25,7 @@ import httpx
 import yaml
 
 from benchmarks.measure import MARQUEE
+from tests.campaigns import forks
 from warehouse.faults import KILL_VARIABLE
 from warehouse.home import HOME_VARIABLE, Home
 
@@ -33,16 +33,13 @@ WORKSPACE = Path(__file__).parents[2] / "workspace.yaml"
 LONGEST = 300.0
 """Seconds after which whatever is waited for is given up."""
 
-_forks = multiprocessing.get_context("forkserver")
 
-
-def _code_location() -> tuple[str, dg.Definitions]:
-    """Module and Definitions that workspace.yaml names."""
+def _code_location() -> dg.Definitions:
+    """The Definitions that workspace.yaml names."""
     (location,) = yaml.safe_load(WORKSPACE.read_text(encoding="utf-8"))["load_from"]
-    module = str(location["python_module"]["module_name"])
-    defs = importlib.import_module(module).defs
+    defs = importlib.import_module(location["python_module"]["module_name"]).defs
     assert isinstance(defs, dg.Definitions)
-    return module, defs
+    return defs
 
 
 def _environment(home: Home) -> None:
@@ -58,8 +55,7 @@ def _run(root: Path, log: Path, request: dict[str, Any], kill_at: str) -> None:
     _environment(Home(root))
     if kill_at:
         os.environ[KILL_VARIABLE] = kill_at
-    _, defs = _code_location()
-    job = defs.resolve_job_def(request.pop("job"))
+    job = _code_location().resolve_job_def(request.pop("job"))
     with dg.DagsterInstance.get() as instance:
         job.execute_in_process(instance=instance, raise_on_error=False, **request)
 
@@ -87,8 +83,7 @@ class Daemon:
 
     def __init__(self, home: Home, log: Path) -> None:
         _environment(home)
-        module, self._defs = _code_location()
-        _forks.set_forkserver_preload(["tests.campaigns.preloaded", module])
+        self._defs = _code_location()
         self._home, self._log = home, log
         self._repository = self._defs.get_repository_def()
         self.instance = dg.DagsterInstance.get()
@@ -127,7 +122,7 @@ class Daemon:
         """Start a run in a process of its own; return when Dagster knows of it."""
         run_id = str(uuid.uuid4())
         request = {"job": job, "run_config": config, "tags": tags, "run_id": run_id}
-        process = _forks.Process(target=_run, args=(self._home.root, self._log, request, kill_at))
+        process = forks.Process(target=_run, args=(self._home.root, self._log, request, kill_at))
         process.start()
         until(lambda: self.instance.get_run_by_id(run_id) is not None or not process.is_alive(), f"start of {job}")
         return Run(run_id, job, process)

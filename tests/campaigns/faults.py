@@ -6,7 +6,6 @@ that has done the imports, so that a run costs what it does and not what it load
 
 import argparse
 import json
-import multiprocessing
 import os
 import random
 import signal
@@ -19,16 +18,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from benchmarks.synth import generate
 from checks.release.suite import REQUIRED_CHECKS, audit_release
 from checks.settings import load_settings
 from checks.tables.content import Context
 from checks.tables.suite import results_of
 from orchestration.cli.app import main as marquee
-from recommender.errors import MarqueeError
 from recommender.parameters import make_parameters
+from tests.campaigns import forks
+from tests.campaigns.readers import READERS, Readers
 from warehouse.database import open_warehouse
 from warehouse.faults import KILL_VARIABLE, MODEL_STEPS, STEPS
 from warehouse.files import TEMPORARY
@@ -39,7 +37,6 @@ from warehouse.releases.repair import repair
 from warehouse.releases.staging import stage_release
 from warehouse.tables.check_results import CheckResult
 
-READERS = 8
 TOP_MOVIES = 12
 SOURCE = {"users": 120, "movies": 80, "ratings": 2_500, "genome_movies": 40}
 THRESHOLDS = (3.6, 3.7, 3.8, 3.9, 4.0)
@@ -47,8 +44,6 @@ THRESHOLDS = (3.6, 3.7, 3.8, 3.9, 4.0)
 ROLLBACK_STEPS = ("link_prepared", "link_swapped", "promotion_recorded")
 SLOWEST = 600.0
 """Seconds after which a command that should succeed is given up: a hang is a failure, too."""
-
-_forks = multiprocessing.get_context("forkserver")
 
 
 @dataclass
@@ -80,63 +75,6 @@ class Campaign:
         return bad + self.reader_errors
 
 
-def read_once(current: Path) -> str:
-    """Read the live release as a careful consumer does; return its name.
-
-    Raises
-    ------
-    AssertionError
-        If the rows are not those of one complete release.
-    """
-    path = current.resolve(strict=True)
-    with duckdb.connect(str(path), read_only=True) as con:
-        rows = con.execute("SELECT release, row_counts FROM release").fetchall()
-        assert len(rows) == 1, f"{path.name} has {len(rows)} release rows"
-        release, recorded = rows[0][0], json.loads(rows[0][1])
-        assert f"{release}.duckdb" == path.name, f"{path.name} says it is {release}"
-        for table, expected in recorded.items():
-            found = con.execute(f"SELECT count(*) FROM {table}").fetchone()
-            assert found == (expected,), f"{path.name}: {table} has {found} rows, recorded are {expected}"
-    return str(release)
-
-
-def _read_until_stopped(current: Path, stop: Any, results: Any) -> None:
-    """Body of a reader process."""
-    os.nice(10)
-    reads, errors, seen = 0, [], set()
-    while not stop.is_set():
-        try:
-            seen.add(read_once(current))
-        except (AssertionError, MarqueeError, OSError, ValueError, duckdb.Error) as error:
-            errors.append(f"reader {os.getpid()}: {type(error).__name__}: {error}")
-        reads += 1
-    results.put((reads, errors, sorted(seen)))
-
-
-class Readers:
-    """Reader processes that query the live release until they are stopped."""
-
-    def __init__(self, home: Home, count: int = READERS) -> None:
-        self._stop = _forks.Event()
-        self._results: Any = _forks.Queue()
-        arguments = (home.current, self._stop, self._results)
-        self._processes = [_forks.Process(target=_read_until_stopped, args=arguments) for _ in range(count)]
-
-    def __enter__(self) -> "Readers":
-        for process in self._processes:
-            process.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stop.set()
-        found = [self._results.get(timeout=SLOWEST) for _ in self._processes]
-        for process in self._processes:
-            process.join()
-        self.reads = sum(reads for reads, _, _ in found)
-        self.errors = [text for _, errors, _ in found for text in errors]
-        self.seen = {name for _, _, names in found for name in names}
-
-
 def _command(home: Path, arguments: list[str], log: Path, kill_at: str) -> None:
     """Body of a process that runs one command as the console script would."""
     with log.open("a") as file:
@@ -159,11 +97,10 @@ class Platform:
         self.home = Home(folder / "home")
         self.source = folder / "source"
         self.log = folder / "commands.log"
-        _forks.set_forkserver_preload(["tests.campaigns.preloaded"])
 
     def start(self, arguments: list[str], kill_at: str = "") -> Any:
         """Start a command in a process of its own."""
-        process = _forks.Process(target=_command, args=(self.home.root, arguments, self.log, kill_at))
+        process = forks.Process(target=_command, args=(self.home.root, arguments, self.log, kill_at))
         process.start()
         return process
 

@@ -31,7 +31,7 @@ import polars as pl
 from benchmarks.measure import MARQUEE, marquee
 from benchmarks.synth import generate
 from tests.campaigns.daemon import LONGEST, Daemon, Run, Service, Ticks, until
-from tests.campaigns.faults import read_once
+from tests.campaigns.readers import read_once
 from warehouse.home import Home
 from warehouse.ingest.landing import INGESTED, REFUSED, landed_files
 from warehouse.locks import writer_lock

@@ -26,6 +26,12 @@ def platform(small_home: Path, small_source: Path) -> Platform:
     return found
 
 
+@pytest.fixture
+def platform_of_two(home_of_two: Path) -> Platform:
+    """The same with two releases."""
+    return Platform(home_of_two.parent)
+
+
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of a campaign's platform with its first release, for copying only."""

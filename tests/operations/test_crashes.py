@@ -6,19 +6,22 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from tests.campaigns.faults import Platform, Readers, kill_once, run_campaign
+from tests.campaigns.faults import Platform, kill_once, run_campaign
+from tests.campaigns.readers import Readers
 from tests.command import marquee, marquee_json
+from tests.conftest import OTHER_LISTS
 from tests.operations.conftest import HEADER
 from tests.operations.test_landing import drop, launch
 from tests.orchestration.test_ingest import IN_2018, films
 from tests.orchestration.test_partitions import working_table
 from warehouse.faults import MODEL_STEPS
+from warehouse.releases.registry import live_release
 
 
 @pytest.mark.campaign
 def test_a_short_campaign(tiny_platform: Platform) -> None:
     """Every kind of kill once or twice; `make faults` does 220."""
-    campaign = run_campaign(tiny_platform, 16, readers=8)
+    campaign = run_campaign(tiny_platform, 16, readers=2)
     assert campaign.failures == []
     assert sum(kill.killed for kill in campaign.kills) >= 8
     assert campaign.reads > 50
@@ -75,9 +78,8 @@ def test_a_retrain_killed_at_each_of_its_steps_is_made_good_by_the_next(tiny_pla
 
 
 @pytest.mark.parametrize("at", ["retirement_recorded", "release_deleted", "pack_deleted"])
-def test_a_retirement_that_is_killed_is_finished(platform: Platform, at: str) -> None:
-    home = platform.home.root
-    assert marquee_json(home, "refresh", "--set", "top_movies=40", "--set", "neighbours=9")["state"] == "live"
+def test_a_retirement_that_is_killed_is_finished(platform_of_two: Platform, at: str) -> None:
+    platform, home = platform_of_two, platform_of_two.home.root
     process = platform.start(["retire", "--keep", "1"], at)
     process.join(60)
     assert process.exitcode == -9
@@ -101,20 +103,19 @@ def test_a_release_whose_writer_died_before_its_report_gets_one(platform: Platfo
     assert f"compared with the live release {before['release']}" in text
 
 
-def test_a_rollback_that_is_killed_after_the_swap_is_not_undone_by_the_next_refresh(platform: Platform) -> None:
-    home = platform.home.root
-    settings = ("--set", "top_movies=40", "--set", "neighbours=9")
-    newer = marquee_json(home, "refresh", *settings)["release"]
+def test_a_rollback_that_is_killed_after_the_swap_is_not_undone_by_the_next_refresh(platform_of_two: Platform) -> None:
+    platform, home = platform_of_two, platform_of_two.home.root
+    newer = live_release(platform.home)
     process = platform.start(["rollback", "--why", "bad lists"], "link_swapped")
     process.join(60)
     assert process.exitcode == -9
-    assert marquee_json(home, "refresh", *settings)["release"] != newer
+    assert marquee_json(home, "refresh", *OTHER_LISTS)["release"] != newer
 
 
-def test_back_and_forth_a_hundred_times_under_readers(platform: Platform) -> None:
-    home = platform.home.root
-    newest = marquee_json(home, "refresh", "--set", "top_movies=40", "--set", "neighbours=9")["release"]
-    with Readers(platform.home, 4) as readers:
+def test_back_and_forth_a_hundred_times_under_readers(platform_of_two: Platform) -> None:
+    platform, newest = platform_of_two, live_release(platform_of_two.home)
+    assert newest is not None
+    with Readers(platform.home, 2) as readers:
         process = platform.start(["back-and-forth", newest])
         process.join(300)
         assert process.exitcode == 0

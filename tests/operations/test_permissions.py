@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from numba.core.caching import _CacheLocator
 
 from tests.command import ROOT, marquee_json
 
@@ -29,13 +30,22 @@ def own(folder: Path, user: int) -> None:
         os.chown(path, user, user, follow_symlinks=False)
 
 
+def give_compiled_loops(cache: Path) -> None:
+    """Put what is compiled already where numba looks for it if the folder of the code cannot be written."""
+    for path in (ROOT / "recommender").rglob("*.nb[ic]"):
+        folder = cache / _CacheLocator.get_suitable_cache_subpath(str(path.parents[1] / "any.py"))
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / path.name)
+
+
 @pytest.fixture
 def home(small_live: Path) -> Iterator[Path]:
     """A home that every account may read and that belongs to root; pytest's own folders are closed to others."""
-    folder = Path(tempfile.mkdtemp(prefix="marquee-permissions-"))
+    folder = Path(tempfile.mkdtemp(prefix="marquee-permissions-", dir=os.environ.get("PYTEST_DEBUG_TEMPROOT")))
     folder.chmod(0o755)
     (folder / "nobody").mkdir()
-    os.chown(folder / "nobody", NOBODY, NOBODY)
+    give_compiled_loops(folder / "nobody" / ".cache" / "numba")
+    own(folder / "nobody", NOBODY)
     shutil.copytree(small_live, folder / "home", symlinks=True)
     probe = subprocess.run([*SETPRIV, str(BIN / "python"), "-c", "import duckdb"], capture_output=True, check=False)
     if probe.returncode:

@@ -1,7 +1,6 @@
 """`marquee retire --keep 1` while readers read: whoever resolved the link gets a complete release, old or new."""
 
 import json
-import multiprocessing
 import os
 import time
 from collections.abc import Callable
@@ -13,13 +12,12 @@ import pytest
 
 from serving.answers import answer
 from serving.releases.follower import LiveReleases
+from tests.campaigns import forks
 from tests.campaigns.faults import Platform
 from warehouse.files import point_link
 from warehouse.home import Home
 from warehouse.releases.reader import open_release
 from warehouse.releases.registry import live_release
-
-_forks = multiprocessing.get_context("forkserver")
 
 
 def read_tables(home: Home) -> str:
@@ -53,8 +51,8 @@ def follow(home: Home, stop: Any, results: Any) -> None:
 @pytest.mark.campaign
 def test_readers_and_retirements_to_one_release_in_a_loop(tiny_platform: Platform) -> None:
     platform = tiny_platform
-    stop, results = _forks.Event(), _forks.Queue()
-    readers = [_forks.Process(target=follow, args=(platform.home, stop, results)) for _ in range(4)]
+    stop, results = forks.Event(), forks.Queue()
+    readers = [forks.Process(target=follow, args=(platform.home, stop, results)) for _ in range(4)]
     for reader in readers:
         reader.start()
     made = {live_release(platform.home)}
@@ -105,8 +103,8 @@ def test_a_release_retired_between_resolving_and_opening_is_looked_up_again(
     small_home: Path, read: Callable[[Home], None], fails: bool
 ) -> None:
     """The careless reader shows that the race is really run."""
-    home, stop, errors = Home(small_home), _forks.Event(), []
-    writer = _forks.Process(target=replace_live_release, args=(home, stop))
+    home, stop, errors = Home(small_home), forks.Event(), []
+    writer = forks.Process(target=replace_live_release, args=(home, stop))
     writer.start()
     for _ in range(300):
         try:

@@ -7,6 +7,7 @@ import duckdb
 import pytest
 
 from tests.command import marquee, marquee_json
+from tests.conftest import MORE_NEIGHBOURS
 from tests.homes import copy_home
 
 
@@ -50,7 +51,7 @@ def test_rollback_and_promote_swap_and_are_recorded(home: Path) -> None:
 def test_a_refresh_does_not_bring_back_what_was_rolled_back(home: Path) -> None:
     newest, middle, _ = names(home)
     marquee(home, "rollback", "--why", "bad lists")
-    report = marquee_json(home, "run", "--set", "top_movies=40", "--set", "neighbours=13")
+    report = marquee_json(home, "run", *MORE_NEIGHBOURS)
     assert report["state"] == "unchanged"
     assert live(home) == middle
     marquee(home, "promote", newest)

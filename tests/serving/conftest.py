@@ -19,8 +19,7 @@ from starlette import testclient
 from serving.http.app import create_app
 from serving.releases.snapshot import Snapshot, load_snapshot
 from serving.settings import SETTINGS_VARIABLE, ServingSettings
-from tests.command import ROOT, marquee_json
-from tests.homes import copy_home, made_once
+from tests.command import ROOT
 from warehouse.files import point_link
 from warehouse.home import Home
 
@@ -46,14 +45,9 @@ class TestClient(testclient.TestClient):
 
 
 @pytest.fixture(scope="session")
-def built(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> TwoReleases:
+def built(small_live: Path, two_releases: Path) -> TwoReleases:
     """Both releases, for reading only."""
-
-    def make(folder: Path) -> None:
-        settings = ("--set", "top_movies=40", "--set", "neighbours=10", "--set", "per_pair=7")
-        assert marquee_json(copy_home(small_live, folder), "run", *settings)["state"] == "live"
-
-    home = Home(made_once(tmp_path_factory, "serving", make) / "home")
+    home = Home(two_releases)
     first, second = (Home(root).current.resolve().stem for root in (small_live, home.root))
     assert first != second
     return TwoReleases(home, first, second)

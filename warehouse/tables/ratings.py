@@ -232,11 +232,6 @@ def _fingerprints(con: duckdb.DuckDBPyConnection) -> dict[date, str]:
     return dict(con.execute("SELECT month, fingerprint FROM raw.rating_months").fetchall())
 
 
-def rated_months(con: duckdb.DuckDBPyConnection) -> list[date]:
-    """First days of the months that have ratings, ascending."""
-    return [row[0] for row in con.execute("SELECT month FROM raw.rating_months ORDER BY month").fetchall()]
-
-
 def next_month(month: date) -> date:
     """First day of the month after the one that starts on `month`."""
     return date(month.year + month.month // 12, month.month % 12 + 1, 1)
