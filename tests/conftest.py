@@ -4,9 +4,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tests.command import marquee, marquee_json
 from tests.dagster_dev import Webserver, dagster_dev
@@ -21,6 +23,22 @@ settings.register_profile("suite", deadline=None)  # the first call may compile,
 settings.load_profile("suite")
 
 
+class Scheduling(LoadScopeScheduling):
+    """Tests of a file stay with one worker, which starts their server once; but long ones that share none are apart."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if file.startswith(("tests/operations/", "tests/test_")) else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Give work out in the order below, not by the number of tests in a file."""
+    config.option.loadscopereorder = False
+    return Scheduling(config, log)
+
+
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
     """A worker more than cores: now and then one waits for a server or a schedule."""
     return (os.cpu_count() or 1) + 1

@@ -54,7 +54,6 @@ class BoundIndex:
         ----------
         profile : float32 array, shape (tags,)
             Unit vector.
-        wanted : int
         films : int32 array, optional
             Catalogue positions of the films the profile is made of: with a bonus, those who like one are considered.
 
@@ -120,7 +119,6 @@ def unknown_users(user_ids: NDArray[np.int32], neighbourhood: Neighbourhood) -> 
     ----------
     user_ids : int32 array
         Ids the index knows.
-    neighbourhood : Neighbourhood
 
     Returns
     -------

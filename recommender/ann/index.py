@@ -65,10 +65,6 @@ def make_index(neighbourhood: Neighbourhood, threads: int | None = None) -> User
         Its `annoy_*` parameters count.
     threads : int, optional
         For everything but the trees. The index does not depend on it.
-
-    Returns
-    -------
-    UserIndex
     """
     parameters, likes, catalogue = neighbourhood.parameters, neighbourhood.likes, neighbourhood.catalogue
     users = np.flatnonzero(neighbourhood.eligible)
@@ -113,10 +109,6 @@ def open_index(path: Path) -> UserIndex:
     ----------
     path : Path
         As given to `write_index`.
-
-    Returns
-    -------
-    UserIndex
 
     Raises
     ------

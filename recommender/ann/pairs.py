@@ -27,7 +27,6 @@ def recommend_pairs_by_index(
 
     Parameters
     ----------
-    bound : BoundIndex
     first_movies : array of int, optional
         movie_ids of sign-up films: only pairs whose smaller movie_id is among them (a shard). Default: all pairs.
     threads : int, optional

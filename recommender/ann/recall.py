@@ -32,7 +32,6 @@ def measure_recall(
 
     Parameters
     ----------
-    bound : BoundIndex
     at : int
         k.
     profiles : int

@@ -12,13 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recommender.kernels.jit import kernel
-from recommender.kernels.simd import SHORTS, squared_differences
 
 STEP = 2.0**-14
 """Coordinates are kept as multiples of this, in 16 bits."""
 
 LOOKED_AT = 4
 """How many times as many fans as are wanted have their cosine estimated: those who get most in bonuses."""
+
+WIDTH = 32
+"""Coordinates are padded to a multiple of this: sums over them then fill whole vector registers."""
 
 BINS = 4096
 """Bins in which estimates are counted to find where the best ones begin."""
@@ -34,11 +36,11 @@ def coarse(coordinates: NDArray[np.floating]) -> NDArray[np.int16]:
 
     Returns
     -------
-    int16 array, shape (..., components rounded up to a multiple of SHORTS)
+    int16 array, shape (..., components rounded up to a multiple of WIDTH)
         Multiples of `STEP`; zeros are added.
     """
     components = coordinates.shape[-1]
-    rounded = np.zeros((*coordinates.shape[:-1], -(-components // SHORTS) * SHORTS), dtype=np.int16)
+    rounded = np.zeros((*coordinates.shape[:-1], -(-components // WIDTH) * WIDTH), dtype=np.int16)
     rounded[..., :components] = np.clip(np.rint(coordinates / STEP), -32767, 32767)
     return rounded
 
@@ -105,13 +107,13 @@ def shortlist(  # type: ignore[no-untyped-def]
             users[kept], scores[kept] = users[n], scores[n]
             kept += scores[n] >= enough
         count = kept
-    sums = np.zeros(SHORTS, dtype=np.int32)
     scale = 0.5 * STEP * STEP
     for n in range(count):
-        squared_differences(points, item_of_user[users[n]] * len(point), point, sums)
-        distance = 0
-        for lane in range(SHORTS):
-            distance += sums[lane]
+        own = points[item_of_user[users[n]]]
+        distance = np.int32(0)  # no difference is longer than 2: below 2^31, and in 32 bits the loop is vectorized
+        for k in range(len(point)):
+            difference = np.int32(own[k] - point[k])
+            distance = np.int32(distance + np.int32(difference * difference))
         scores[n] += length * (1.0 - distance * scale)
     users, scores = users[:count], scores[:count]
     if count <= wanted:

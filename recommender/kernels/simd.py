@@ -1,10 +1,9 @@
-"""Sixty-four 16-bit additions and comparisons, or thirty-two running sums, at a time: vectors, spelled out.
+"""SIMD intrinsics for numba kernels: 64 additions and comparisons of 16 bits, or 32 running sums, at a time.
 
-Belongs here: the few operations for which the compiler is told outright to use vector instructions.
-Does not belong here: what the numbers mean (`scan`).
+Belongs here: operations that are several times slower as a compiled loop (docs/decisions/simd-intrinsics.md).
+Does not belong here: what the numbers mean (`candidates`, `lists`).
 
-Written in the compiler's own intermediate language, which turns them into whatever the machine has (two AVX-512,
-four AVX2, eight NEON instructions...): they are portable, and do not depend on a loop being recognised.
+They are written in LLVM's intermediate language, which becomes whatever the machine has: AVX-512, AVX2, NEON.
 """
 
 from collections.abc import Callable
@@ -23,9 +22,6 @@ FLOATS = 32
 
 DOUBLES = 32
 """Partial sums of a dot product: enough registers to keep the multipliers busy."""
-
-SHORTS = 32
-"""Sums of `squared_differences`: two AVX-512 or four AVX2 registers."""
 
 _VECTOR = ir.VectorType(ir.IntType(16), LANES)
 
@@ -190,41 +186,6 @@ def dot_lanes(typing_context, left, left_at, right, whole, total):  # type: igno
             product = builder.fmul(builder.fpext(builder.load(a, align=4), vector), builder.load(b, align=8))
             builder.store(builder.fadd(builder.load(running), product), running)
         builder.store(builder.load(running), builder.bitcast(total, vector.as_pointer()), align=8)
-        return context.get_dummy_value()
-
-    return signature, emit
-
-
-@_emitted
-def squared_differences(typing_context, left, left_at, right, total):  # type: ignore[no-untyped-def]
-    """Store in `total` the sums of ``(left[left_at + k] - right[k]) ** 2``, one sum for each k modulo `SHORTS`.
-
-    Parameters
-    ----------
-    left : int16 array, contiguous, indexed flat
-    left_at : int64
-    right : int16 array, contiguous
-        As long as a multiple of `SHORTS`.
-    total : int32 array, shape (SHORTS,)
-        Sums must stay below 2^31.
-    """
-    signature = types.void(left, types.int64, right, total)
-
-    def emit(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        arrays = [context.make_array(signature.args[n])(context, builder, arguments[n]) for n in (0, 2, 3)]
-        left, right, total = (array.data for array in arrays)
-        shorts = ir.VectorType(ir.IntType(16), SHORTS)
-        vector = ir.VectorType(ir.IntType(32), SHORTS)
-        running = cgutils.alloca_once_value(builder, ir.Constant(vector, [0] * SHORTS))
-        builder.store(ir.Constant(vector, [0] * SHORTS), running)
-        step, zero = (ir.Constant(ir.IntType(64), n) for n in (SHORTS, 0))
-        with cgutils.for_range_slice(builder, zero, arrays[1].nitems, step) as (k, _):
-            a = builder.bitcast(builder.gep(left, [builder.add(arguments[1], k)]), shorts.as_pointer())
-            b = builder.bitcast(builder.gep(right, [k]), shorts.as_pointer())
-            a, b = (builder.sext(builder.load(pointer, align=2), vector) for pointer in (a, b))
-            difference = builder.sub(a, b)
-            builder.store(builder.add(builder.load(running), builder.mul(difference, difference)), running)
-        builder.store(builder.load(running), builder.bitcast(total, vector.as_pointer()), align=4)
         return context.get_dummy_value()
 
     return signature, emit

@@ -60,10 +60,6 @@ def steps_per_score(scores: FilmScores) -> float:
 def in_steps(scores: FilmScores) -> NDArray[np.float32]:
     """Similarities in steps, grouped for filling tiles.
 
-    Parameters
-    ----------
-    scores : FilmScores
-
     Returns
     -------
     float32 array, shape (groups, films_with_vector, FILMS_AT_ONCE)
@@ -139,10 +135,6 @@ def no_candidates(asked: NDArray[np.bool_], wanted: int) -> Candidates:
         The pairs asked for.
     wanted : int
         Neighbours looked for.
-
-    Returns
-    -------
-    Candidates
     """
     wide = np.zeros((len(asked), padded(asked.shape[1])), dtype=bool)
     wide[:, : asked.shape[1]] = asked
@@ -170,17 +162,10 @@ def fill_tiles(
 
     Parameters
     ----------
-    classes : UserClasses
-    scores : FilmScores
     steps : float32 array
         ``in_steps(scores)``, made once.
     low, high : int
         `low` is a multiple of `LANES`.
-    threads : int, optional
-
-    Returns
-    -------
-    Tiles
     """
     films = len(scores.bonuses)
     blocks = -(-(high - low) // LANES)
@@ -276,9 +261,6 @@ def scan(
 
     Parameters
     ----------
-    tiles : Tiles
-    classes : UserClasses
-    scores : FilmScores
     firsts : int64 array, shape (first films,)
         Sign-up films that the rows of `candidates.slots` stand for.
     wanted : int

@@ -50,7 +50,6 @@ def recommend_pairs(
 
     Parameters
     ----------
-    neighbourhood : Neighbourhood
     first_movies : array of int, optional
         movie_ids of sign-up films: only pairs whose smaller movie_id is among them (a shard). Default: all pairs.
     threads : int, optional
@@ -92,12 +91,10 @@ def recommend_some(
 
     Parameters
     ----------
-    neighbourhood : Neighbourhood
     pairs : integer array, shape (pairs, 2)
         Catalogue positions of films with a vector, two different ones in each row; rows may repeat.
     count : int
         Films wanted, in place of `per_pair`: it also decides whether the neighbours found suffice.
-    threads : int, optional
     memory_budget : int
         As for `recommend_pairs`.
 

@@ -42,13 +42,8 @@ def film_scores(neighbourhood: Neighbourhood, signup: NDArray[np.int32]) -> Film
 
     Parameters
     ----------
-    neighbourhood : Neighbourhood
     signup : int32 array, shape (signup films,)
         Catalogue positions of films with a vector.
-
-    Returns
-    -------
-    FilmScores
     """
     catalogue, rows = neighbourhood.catalogue, neighbourhood.catalogue.vector_rows[signup]
     own = catalogue.vectors[rows].astype(np.float64)

@@ -33,7 +33,6 @@ def settle(
     ----------
     candidates : Candidates
         Lists are sorted out in place.
-    exact : ExactScores
     votes : Votes
         Likes of all users, also those of films without vector.
     signup : int32 array

@@ -55,16 +55,10 @@ def user_classes(
 
     Parameters
     ----------
-    neighbourhood : Neighbourhood
     signup : int32 array
         Catalogue positions of the sign-up films.
     block : int
         Classes per block.
-    threads : int, optional
-
-    Returns
-    -------
-    UserClasses
     """
     catalogue, users = neighbourhood.catalogue, np.flatnonzero(neighbourhood.eligible)
     labels = _film_labels(catalogue, signup if neighbourhood.parameters.liked_bonus > 0 else signup[:0])

@@ -11,8 +11,6 @@ from orchestration.schedules import ALL_SHARDS
 from tests.dagster_dev import Webserver
 from tests.orchestration.test_partitions import busiest_months, working_table
 
-pytestmark = pytest.mark.xdist_group("dagster_dev")  # one server for all of them
-
 TOP_40 = {"resources": {"parameters": {"config": {"top_movies": 40}}}}
 
 

@@ -3,17 +3,16 @@
 import numpy as np
 import pytest
 
-from recommender.ann.shortlist import LOOKED_AT, STEP, coarse, shortlist
+from recommender.ann.shortlist import LOOKED_AT, STEP, WIDTH, coarse, shortlist
 from recommender.data.inverted_index import make_fans
 from recommender.data.likes import Likes
-from recommender.kernels.simd import SHORTS
 
 
 def test_coordinates_are_rounded_to_steps_and_padded() -> None:
     numbers = np.array([[0.0, 1.0, -0.5, 1.99], [STEP / 3, STEP, -1.99, 0.1]], dtype=np.float32)
     found = coarse(numbers)
     assert found.dtype == np.int16
-    assert found.shape == (2, SHORTS)
+    assert found.shape == (2, WIDTH)
     np.testing.assert_allclose(found[:, :4] * STEP, numbers, atol=STEP / 2)
     assert not found[:, 4:].any()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from recommender.kernels import simd
-from recommender.kernels.simd import DOUBLES, FLOATS, LANES, SHORTS
+from recommender.kernels.simd import DOUBLES, FLOATS, LANES
 
 
 def called(name: str) -> Callable[..., Any]:
@@ -84,20 +84,3 @@ def test_dot_lanes_adds_in_order(rng: np.random.Generator) -> None:
             expected += left[row, k : k + DOUBLES].astype(np.float64) * right[k : k + DOUBLES]
         dot_lanes(left, row * left.shape[1], right, whole, total)
         np.testing.assert_array_equal(total, expected)
-
-
-def test_squared_differences(rng: np.random.Generator) -> None:
-    squared_differences = called("squared_differences")
-    for blocks in (1, 2, 4):
-        left, right = (rng.integers(-8_000, 8_001, (5, blocks * SHORTS)).astype(np.int16) for _ in range(2))
-        left[3], right[0] = (
-            23_170,
-            -23_169 if blocks == 1 else -9_000,
-        )  # the sum just fits 32 bits, as 16 bits would not
-        total = np.full(SHORTS, -1, dtype=np.int32)
-        for row in range(5):
-            squares = (left[row].astype(np.int64) - right[0]) ** 2
-            if squares.reshape(blocks, SHORTS).sum(axis=0).max() >= 2**31:
-                continue
-            squared_differences(left, row * blocks * SHORTS, right[0], total)
-            np.testing.assert_array_equal(total, squares.reshape(blocks, SHORTS).sum(axis=0))

@@ -21,10 +21,9 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 
-pytestmark = [
-    pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium for the browser tests: apt-get install chromium"),
-    pytest.mark.xdist_group("browser"),  # one browser and one server for all of them
-]
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="needs Chromium for the browser tests: apt-get install chromium"
+)
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,6 @@ PATHS = [
     "/health/ready",
 ]
 
-pytestmark = pytest.mark.xdist_group("schema")  # one server for all of them
-
 
 @pytest.fixture(scope="module")
 def schema(built: TwoReleases) -> Iterator[schemathesis.BaseSchema]:

@@ -269,7 +269,6 @@ def import_table(work: Work, file: InputFile, *, must_be_whole: bool = False) ->
     ----------
     work : Work
         With the table ``known_films(movie_id)`` if the file is about films defined elsewhere.
-    file : InputFile
     must_be_whole : bool
         Whether a cut last line makes the file unusable rather than the line.
     """

@@ -49,7 +49,6 @@ def find_members(archive: zipfile.ZipFile, path: Path, wanted: Callable[[str], b
 
     Parameters
     ----------
-    archive : zipfile.ZipFile
     path : Path
         Of the archive, for messages.
     wanted : callable
