@@ -5,14 +5,17 @@ export MARQUEE_HOME ?= $(CURDIR)/var
 
 .PHONY: setup run test check coverage dev serve lint format lock bench faults week clean
 
-setup: .venv/ready
+setup: .venv/compiled
 
 .venv/ready: requirements-dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Marquee needs Python 3.11 or newer: make PYTHON=python3.x setup")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
-	@# The numba kernels are compiled once, here, and not during the first run.
+	@touch $@
+
+# The numba kernels are compiled once, here, and not during the first run or by all test workers at a time.
+.venv/compiled: .venv/ready $(wildcard recommender/*.py recommender/*/*.py)
 	$(BIN)/python -c 'from recommender.warm_up import warm_up; warm_up()'
 	@touch $@
 

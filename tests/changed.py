@@ -45,7 +45,7 @@ def files_to_run(changed: Iterable[Path]) -> list[str]:
 def _imports(text: str, path: Path) -> bool:
     """Whether a test imports a module, by its own name or from its package, or another module of its sub-package."""
     package, name = ".".join(path.parts[:-1]), path.stem
-    if len(path.parts) > 2 and path.parts[0] in PACKAGES:
+    if name == "__init__" or (len(path.parts) > 2 and path.parts[0] in PACKAGES):
         return re.search(rf"^(from|import) {package}\b", text, re.MULTILINE) is not None
     pattern = rf"^from {package}\.{name} import|^import {package}\.{name}\b|^from {package} import .*\b{name}\b"
     return re.search(pattern, text, re.MULTILINE) is not None

@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import duckdb
+
 from benchmarks.synth import generate
 from checks.release.suite import REQUIRED_CHECKS, audit_release
 from checks.settings import load_settings

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from numba.core.caching import _CacheLocator
 
+from recommender.warm_up import warm_up
 from tests.command import ROOT, marquee_json
 
 NOBODY = 65534
@@ -31,7 +32,8 @@ def own(folder: Path, user: int) -> None:
 
 
 def give_compiled_loops(cache: Path) -> None:
-    """Put what is compiled already where numba looks for it if the folder of the code cannot be written."""
+    """Put compiled loops where numba looks for them if the folder of the code cannot be written."""
+    warm_up()
     for path in (ROOT / "recommender").rglob("*.nb[ic]"):
         folder = cache / _CacheLocator.get_suitable_cache_subpath(str(path.parents[1] / "any.py"))
         folder.mkdir(parents=True, exist_ok=True)
