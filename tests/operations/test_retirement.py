@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import pytest
 
-from serving.answers import answer
+from serving.answers import answer, asked_list
 from serving.releases.follower import LiveReleases
 from tests.campaigns import forks
 from tests.campaigns.faults import Platform
@@ -39,7 +39,7 @@ def follow(home: Home, stop: Any, results: Any) -> None:
             seen.add(read_tables(home))
             with open_release(home) as con:
                 films = [row[0] for row in con.execute("SELECT movie_id FROM signup_movies LIMIT 2").fetchall()]
-            seen.add(answer(home, films, 3)["release"])
+            seen.add(answer(home, asked_list("recommend", (), ids=films, num=3))["release"])
             served.look()
             assert served.champion is not None
         except Exception as error:
