@@ -87,7 +87,13 @@ def _count_companions(indptr, films, users, weights, one, shares):  # type: igno
         return
     for film in range(len(shares)):
         if together[film] > 0:
-            # one is 10^8 = 10^4 10^4: in two steps, so that nothing exceeds 2^63
-            high = together[film] * 10_000
-            rest = high % total
-            shares[film] = high // total * 10_000 + rest * 10_000 // total
+            shares[film] = share_of(together[film], total, one)
+
+
+@kernel
+def share_of(weight, total, one):  # type: ignore[no-untyped-def]
+    """Share of a weight in a total, rounded down, in units of 1 / `one`, which is 10^8."""
+    # in two steps of 10^4, so that nothing exceeds 2^63
+    high = weight * 10_000
+    rest = high % total
+    return high // total * 10_000 + rest * 10_000 // total

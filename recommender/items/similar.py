@@ -14,12 +14,13 @@ of popularity takes out what everybody likes; the cosine takes out what merely i
 of few users is not judged by chance. Numbers are integers as in `voting.score`; a cosine is rounded to thousandths.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.data.companions import companion_shares
+from recommender.data.companions import share_of
 from recommender.data.model_data import Neighbourhood
 from recommender.data.weights import SHARE_ONE, THOUSAND, popularity_factors
 from recommender.items.ranking import Ranked
@@ -39,8 +40,11 @@ WITHOUT_TAGS = 200
 SEEDS = 32
 """Films whose score is computed first: most others are then known to be worse without a look at their vectors."""
 
-AT_ONCE = 256
-"""Films whose companions are counted at a time: 60 MB with 58,000 films."""
+PARTS = 64
+"""Parts that all films are ranked in, each with room for the shares of one film."""
+
+SURE = 1.0 + 1e-5
+"""Factor by which a bound in floating point is raised, so that rounding never makes it too low."""
 
 
 class Numbers(NamedTuple):
@@ -107,15 +111,14 @@ class SimilarFilms:
         skip : int
             Places before the first one that is returned.
         """
-        size = len(self._numbers.likes)
-        blocked = np.zeros(size, dtype=np.uint8) if allowed is None else (~allowed).view(np.uint8)
-        films, scores = np.full(skip + count, -1, dtype=np.int32), np.zeros(skip + count, dtype=np.int32)
-        (shares,) = self._shares(np.array([film], dtype=np.int32), 1)
-        kept, left = _rank(film, shares, blocked, self._numbers, films, scores)
-        return Ranked(films[skip:kept], scores[skip:kept], int(left))
+        possible = self._numbers.likes > 0 if allowed is None else (self._numbers.likes > 0) & allowed
+        places = max(skip + count, 1)
+        films, scores = np.full(places, -1, dtype=np.int32), np.zeros(places, dtype=np.int32)
+        kept = min(self._rank(film, ~possible, _scratch(len(possible)), films, scores), skip + count)
+        return Ranked(films[skip:kept], scores[skip:kept], int(possible.sum() - possible[film]))
 
     def lists(self, count: int, threads: int | None = None) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Rank the similar films of all films that have a list: `rank` of many, some films at a time.
+        """Rank the similar films of all films that have a list: `rank` of many.
 
         Parameters
         ----------
@@ -130,23 +133,53 @@ class SimilarFilms:
         """
         size = len(self._numbers.likes)
         films, scores = np.full((size, count), -1, dtype=np.int32), np.zeros((size, count), dtype=np.int32)
-        nothing, wanted = np.zeros(size, dtype=np.uint8), self.with_list()
-        for low in range(0, len(wanted), AT_ONCE):
-            chosen = wanted[low : low + AT_ONCE]
-            shares = self._shares(chosen, threads)
+        blocked, wanted = self._numbers.likes == 0, self.with_list()
+        if self._neighbourhood.parameters.companion_weight > 0:
+            _ = self._neighbourhood.companions  # made once for pairs and for this
+        _ = self._neighbourhood.fans, self._neighbourhood.weights
 
-            def rank(row: int, chosen=chosen, shares=shares) -> None:  # type: ignore[no-untyped-def]
-                _rank(chosen[row], shares[row], nothing, self._numbers, films[chosen[row]], scores[chosen[row]])
+        def rank(part: NDArray[np.int32]) -> None:
+            scratch = _scratch(size)
+            for film in part:
+                self._rank(int(film), blocked, scratch, films[film], scores[film])
 
-            run_parallel(rank, range(len(chosen)), threads)
+        # the films of a part are spread over all degrees of popularity: parts take about the same time
+        run_parallel(rank, [wanted[n::PARTS] for n in range(PARTS)], threads)
         return films, scores
 
-    def _shares(self, films: NDArray[np.int32], threads: int | None) -> NDArray[np.int32]:
-        """P(f|a), also where it is no part of the score of pairs; int32, shape (films asked about, films)."""
+    def _rank(
+        self,
+        film: int,
+        blocked: NDArray[np.bool_],
+        scratch: tuple[NDArray[np.int64], NDArray[np.int32]],
+        films: NDArray[np.int32],
+        scores: NDArray[np.int32],
+    ) -> int:
+        """Fill a list; return how many films it has."""
         data = self._neighbourhood
+        shares, companions = scratch
+        row = self._rows[film]
+        if row >= 0:
+            count = _companions_kept(data.companions.shares[row], shares, companions)
+        else:
+            count = _companions_counted(
+                data.likes.indptr, data.likes.films, data.fans.of(film), data.weights, SHARE_ONE, shares, companions
+            )
+        return int(_rank(film, count, shares, companions, blocked, self._numbers, films, scores))
+
+    @functools.cached_property
+    def _rows(self) -> NDArray[np.int32]:
+        """Row of each film among the companions that are kept, -1 if it has none."""
+        data = self._neighbourhood
+        rows = np.full(len(data.catalogue.movie_ids), -1, dtype=np.int32)
         if data.parameters.companion_weight > 0:
-            return data.shares_of(films, threads)
-        return companion_shares(data.likes, data.fans, data.weights, films, threads)
+            rows[data.companions.films] = np.arange(len(data.companions.films), dtype=np.int32)
+        return rows
+
+
+def _scratch(films: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Room for P of all films, all zero between two lists, and for the films that have one."""
+    return np.zeros(films, dtype=np.int64), np.zeros(films, dtype=np.int32)
 
 
 @kernel
@@ -158,38 +191,95 @@ def _lengths(vectors):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _rank(film, shares, blocked, numbers, out_films, out_scores):  # type: ignore[no-untyped-def]
-    """Fill a list; return how many films it has and how many could have been in it."""
+def _companions_kept(row, shares, companions):  # type: ignore[no-untyped-def]
+    """Copy P(f|a) from a kept row; return how many companions there are."""
+    count = 0
+    for film in range(len(row)):
+        if row[film] > 0:
+            shares[film] = row[film]
+            companions[count] = film
+            count += 1
+    return count
+
+
+@kernel
+def _companions_counted(indptr, films, users, weights, one, shares, companions):  # type: ignore[no-untyped-def]
+    """Count P(f|a) from the users who like a, as `data.companions` does; return how many companions there are."""
+    count, total = 0, np.int64(0)
+    for user in users:
+        weight = weights[user]
+        total += weight
+        for k in range(indptr[user], indptr[user + 1]):
+            if shares[films[k]] == 0:
+                companions[count] = films[k]
+                count += 1
+            shares[films[k]] += weight
+    for n in range(count):
+        shares[companions[n]] = share_of(shares[companions[n]], total, one)
+    return count
+
+
+@kernel
+def _rank(film, count, shares, companions, blocked, numbers, out_films, out_scores):  # type: ignore[no-untyped-def]
+    """Fill a list from the companions, then from other films; set the shares to zero; return how many films it has.
+
+    A film that is no companion has a score by its likes and tags alone. The more likes, the higher it can be: the first
+    that cannot reach the last place ends the search.
+    """
     likes, lengths, vectors, vector_rows = numbers.likes, numbers.lengths, numbers.vectors, numbers.vector_rows
-    wanted, kept, left = len(out_films), 0, 0
-    bases = np.zeros(len(likes), dtype=np.int64)
+    wanted, kept, fans = len(out_films), 0, likes[film]
+    lanes, row = np.zeros(DOUBLES), vector_rows[film]
+    profile = vectors[max(row, 0)].astype(np.float64) if row >= 0 else np.zeros(0)
     seeds, seed_bases = np.full(SEEDS, -1, dtype=np.int32), np.zeros(SEEDS, dtype=np.int64)
-    fans = likes[film]
+    shares[film] = 0
+    for n in range(count):
+        other = companions[n]
+        base = np.int64(0)
+        if not blocked[other] and other != film:
+            base = _base(shares[other], fans, other, numbers)
+            _insert(other, base, seeds, seed_bases)
+        shares[other] = base
+    for n in range(SEEDS):
+        if seeds[n] >= 0:
+            score = seed_bases[n] * _tags(row, vector_rows[seeds[n]], profile, vectors, lengths, lanes) // THOUSAND
+            kept += _insert(seeds[n], score, out_films, out_scores)
+            shares[seeds[n]] = -1
+    for n in range(count):
+        base = shares[companions[n]]
+        shares[companions[n]] = -1  # a companion: not to be looked at below
+        if base <= 0 or (kept >= wanted and _ceiling(base) < out_scores[wanted - 1]):
+            continue
+        score = base * _tags(row, vector_rows[companions[n]], profile, vectors, lengths, lanes) // THOUSAND
+        kept += _insert(companions[n], score, out_films, out_scores)
     for other in range(len(likes)):
         if likes[other] == 0:  # so have all after it
             break
-        if blocked[other] or other == film:
+        # not rounded down, so that it never rises with fewer likes
+        highest = (
+            PRIOR * (numbers.priors[other] + 1.0) / (fans + PRIOR) * numbers.factors[other] / SHARE_ONE * SURE + 1.0
+        )
+        if kept >= wanted and _ceiling(highest) < out_scores[wanted - 1]:
+            break
+        if blocked[other] or other == film or shares[other] != 0:
             continue
-        left += 1
-        share = (fans * shares[other] + PRIOR * numbers.priors[other]) // (fans + PRIOR)
-        bases[other] = share * numbers.factors[other] // SHARE_ONE
-        _insert(other, bases[other], seeds, seed_bases)
-    lanes, row = np.zeros(DOUBLES), vector_rows[film]
-    profile = vectors[max(row, 0)].astype(np.float64) if row >= 0 else np.zeros(0)
-    for n in range(SEEDS):
-        if seeds[n] >= 0:
-            score = bases[seeds[n]] * _tags(row, vector_rows[seeds[n]], profile, vectors, lengths, lanes) // THOUSAND
-            kept += _insert(seeds[n], score, out_films, out_scores)
-            bases[seeds[n]] = 0
-    for other in range(len(likes)):
-        if bases[other] == 0:
-            continue
-        ceiling = bases[other] * (THOUSAND + WITHOUT_TAGS) // THOUSAND
-        if kept >= wanted and wanted > 0 and ceiling < out_scores[wanted - 1]:
-            continue
-        score = bases[other] * _tags(row, vector_rows[other], profile, vectors, lengths, lanes) // THOUSAND
+        base = _base(0, fans, other, numbers)
+        score = base * _tags(row, vector_rows[other], profile, vectors, lengths, lanes) // THOUSAND
         kept += _insert(other, score, out_films, out_scores)
-    return min(kept, wanted), left
+    for n in range(count):
+        shares[companions[n]] = 0
+    return min(kept, wanted)
+
+
+@kernel
+def _base(share, fans, other, numbers):  # type: ignore[no-untyped-def]
+    """Score of a film before tags."""
+    return (fans * share + PRIOR * numbers.priors[other]) // (fans + PRIOR) * numbers.factors[other] // SHARE_ONE
+
+
+@kernel
+def _ceiling(base):  # type: ignore[no-untyped-def]
+    """The highest that tags can make a score."""
+    return base * (THOUSAND + WITHOUT_TAGS) / THOUSAND
 
 
 @kernel
