@@ -11,7 +11,8 @@ them has none):
 P(f|a), conditional probability between items (Deshpande & Karypis 2004), says what goes together; dividing by a power
 of popularity takes out what everybody likes; the cosine takes out what merely is liked by the same people. s =
 `PRIOR` users who like what everybody likes are added to those who like a, and k = `DAMPING` to those who like f: a film
-of few users is not judged by chance. Numbers are integers as in `voting.score`; a cosine is rounded to thousandths.
+of few users is not judged by chance. Only the `SHORTLIST` films with the highest score before tags (without the last
+factor) are compared by tags. Numbers are integers as in `voting.score`; a cosine is rounded to thousandths.
 """
 
 import functools
@@ -37,8 +38,8 @@ DAMPING = 10
 WITHOUT_TAGS = 200
 """Thousandths that a film keeps which has no tag in common."""
 
-SEEDS = 32
-"""Films whose score is computed first: most others are then known to be worse without a look at their vectors."""
+SHORTLIST = 256
+"""Films, the best before tags, that are compared by tags; a list has no others."""
 
 PARTS = 64
 """Parts that all films are ranked in, each with room for the shares of one film."""
@@ -160,12 +161,12 @@ class SimilarFilms:
         shares, companions = scratch
         row = self._rows[film]
         if row >= 0:
-            count = _companions_kept(data.companions.shares[row], shares, companions)
+            count, total = _companions_kept(data.companions.shares[row], shares, companions), SHARE_ONE
         else:
-            count = _companions_counted(
-                data.likes.indptr, data.likes.films, data.fans.of(film), data.weights, SHARE_ONE, shares, companions
+            count, total = _companions_counted(
+                data.likes.indptr, data.likes.films, data.fans.of(film), data.weights, shares, companions
             )
-        return int(_rank(film, count, shares, companions, blocked, self._numbers, films, scores))
+        return int(_rank(film, count, total, shares, companions, blocked, self._numbers, films, scores))
 
     @functools.cached_property
     def _rows(self) -> NDArray[np.int32]:
@@ -203,8 +204,8 @@ def _companions_kept(row, shares, companions):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _companions_counted(indptr, films, users, weights, one, shares, companions):  # type: ignore[no-untyped-def]
-    """Count P(f|a) from the users who like a, as `data.companions` does; return how many companions there are."""
+def _companions_counted(indptr, films, users, weights, shares, companions):  # type: ignore[no-untyped-def]
+    """Add up what those who like a weigh who like f; return how many companions there are, and what all weigh."""
     count, total = 0, np.int64(0)
     for user in users:
         weight = weights[user]
@@ -214,72 +215,52 @@ def _companions_counted(indptr, films, users, weights, one, shares, companions):
                 companions[count] = films[k]
                 count += 1
             shares[films[k]] += weight
-    for n in range(count):
-        shares[companions[n]] = share_of(shares[companions[n]], total, one)
-    return count
+    return count, total
 
 
 @kernel
-def _rank(film, count, shares, companions, blocked, numbers, out_films, out_scores):  # type: ignore[no-untyped-def]
-    """Fill a list from the companions, then from other films; set the shares to zero; return how many films it has.
+def _rank(film, count, total, shares, companions, blocked, numbers, out_films, out_scores):  # type: ignore[no-untyped-def]
+    """Fill a list from the shortlist by score before tags; set the shares to zero; return how many films it has.
 
-    A film that is no companion has a score by its likes and tags alone. The more likes, the higher it can be: the first
-    that cannot reach the last place ends the search.
+    Shares are in units of 1 / `total`. A bound in floating point decides which are worth the divisions.
     """
     likes, lengths, vectors, vector_rows = numbers.likes, numbers.lengths, numbers.vectors, numbers.vector_rows
-    wanted, kept, fans = len(out_films), 0, likes[film]
-    lanes, row = np.zeros(DOUBLES), vector_rows[film]
-    profile = vectors[max(row, 0)].astype(np.float64) if row >= 0 else np.zeros(0)
-    seeds, seed_bases = np.full(SEEDS, -1, dtype=np.int32), np.zeros(SEEDS, dtype=np.int64)
-    shares[film] = 0
+    kept, fans, row = 0, likes[film], vector_rows[film]
+    short, bases = np.full(SHORTLIST, -1, dtype=np.int32), np.zeros(SHORTLIST, dtype=np.int64)
+    scale = SURE / (fans + PRIOR) / SHARE_ONE
+    per_weight = np.float64(fans) * SHARE_ONE / max(total, 1)
     for n in range(count):
         other = companions[n]
-        base = np.int64(0)
-        if not blocked[other] and other != film:
-            base = _base(shares[other], fans, other, numbers)
-            _insert(other, base, seeds, seed_bases)
-        shares[other] = base
-    for n in range(SEEDS):
-        if seeds[n] >= 0:
-            score = seed_bases[n] * _tags(row, vector_rows[seeds[n]], profile, vectors, lengths, lanes) // THOUSAND
-            kept += _insert(seeds[n], score, out_films, out_scores)
-            shares[seeds[n]] = -1
-    for n in range(count):
-        base = shares[companions[n]]
-        shares[companions[n]] = -1  # a companion: not to be looked at below
-        if base <= 0 or (kept >= wanted and _ceiling(base) < out_scores[wanted - 1]):
-            continue
-        score = base * _tags(row, vector_rows[companions[n]], profile, vectors, lengths, lanes) // THOUSAND
-        kept += _insert(companions[n], score, out_films, out_scores)
+        highest = (per_weight * shares[other] + PRIOR * (numbers.priors[other] + 1.0)) * scale * numbers.factors[other]
+        worth = short[SHORTLIST - 1] < 0 or highest + 1.0 >= bases[SHORTLIST - 1]
+        if worth and not blocked[other] and other != film:
+            share = share_of(shares[other], total, SHARE_ONE)
+            _insert(other, _base(share, fans, other, numbers), short, bases)
+        shares[other] = -1  # a companion: not to be looked at below
     for other in range(len(likes)):
         if likes[other] == 0:  # so have all after it
             break
         # not rounded down, so that it never rises with fewer likes
-        highest = (
-            PRIOR * (numbers.priors[other] + 1.0) / (fans + PRIOR) * numbers.factors[other] / SHARE_ONE * SURE + 1.0
-        )
-        if kept >= wanted and _ceiling(highest) < out_scores[wanted - 1]:
+        highest = PRIOR * (numbers.priors[other] + 1.0) / (fans + PRIOR) * numbers.factors[other] / SHARE_ONE
+        if short[SHORTLIST - 1] >= 0 and highest * SURE + 1.0 < bases[SHORTLIST - 1]:
             break
-        if blocked[other] or other == film or shares[other] != 0:
-            continue
-        base = _base(0, fans, other, numbers)
-        score = base * _tags(row, vector_rows[other], profile, vectors, lengths, lanes) // THOUSAND
-        kept += _insert(other, score, out_films, out_scores)
+        if not blocked[other] and other != film and shares[other] == 0:
+            _insert(other, _base(0, fans, other, numbers), short, bases)
     for n in range(count):
         shares[companions[n]] = 0
-    return min(kept, wanted)
+    lanes = np.zeros(DOUBLES)
+    profile = vectors[max(row, 0)].astype(np.float64) if row >= 0 else np.zeros(0)
+    for n in range(SHORTLIST):
+        if short[n] >= 0:
+            score = bases[n] * _tags(row, vector_rows[short[n]], profile, vectors, lengths, lanes) // THOUSAND
+            kept += _insert(short[n], score, out_films, out_scores)
+    return min(kept, len(out_films))
 
 
 @kernel
 def _base(share, fans, other, numbers):  # type: ignore[no-untyped-def]
     """Score of a film before tags."""
     return (fans * share + PRIOR * numbers.priors[other]) // (fans + PRIOR) * numbers.factors[other] // SHARE_ONE
-
-
-@kernel
-def _ceiling(base):  # type: ignore[no-untyped-def]
-    """The highest that tags can make a score."""
-    return base * (THOUSAND + WITHOUT_TAGS) / THOUSAND
 
 
 @kernel
