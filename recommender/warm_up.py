@@ -17,6 +17,9 @@ from recommender.data.catalogue import Catalogue, make_catalogue
 from recommender.data.likes import Likes, likes_from_pairs
 from recommender.data.model_data import Neighbourhood, make_neighbourhood
 from recommender.evaluation.baselines import BASELINES
+from recommender.items.model import ItemModel, make_item_model
+from recommender.items.ranking import rank_profile
+from recommender.items.similar import SimilarFilms
 from recommender.lists import recommend_list
 from recommender.neighbours.exact import joined, recommend_pairs, recommend_some
 from recommender.parameters import make_parameters
@@ -57,6 +60,9 @@ def warm_up_serving() -> None:
         toy.parameters,
     )
     recommend_list(mapped, mapped.signup_movies()[:2])
+    SimilarFilms(mapped).rank(0, 3)
+    items = make_item_model(toy.likes, toy.catalogue, toy.parameters)
+    rank_profile(ItemModel(_read_only(items.films), _read_only(items.weights)), np.array([0, 1], dtype=np.int32), 3)
     named, films = np.arange(2, dtype=np.int32), np.arange(2, 5, dtype=np.int32)
     parts = list_parts(mapped, named, films, np.ones(3), np.zeros((3, 2), dtype=np.int32))
     explain(mapped, catalogue.vectors.mean(axis=0), named, films, parts)
