@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
-from tests.command import marquee, marquee_json
+from tests.command import HOME_VARIABLES, marquee, marquee_json
 from tests.dagster_dev import Webserver, dagster_dev
 from tests.homes import copy_home, made_once
 
@@ -58,6 +58,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("campaign"):
             item.add_marker(pytest.mark.timeout(1200))
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[None]:
+    """Leave no test a home that another one named: a command that runs in this process sets `DAGSTER_HOME`."""
+    for name in HOME_VARIABLES:
+        os.environ.pop(name, None)
+    yield
+    for name in HOME_VARIABLES:
+        os.environ.pop(name, None)
 
 
 @pytest.fixture

@@ -164,7 +164,7 @@ def test_films_without_a_genome_are_refused_in_words(tmp_path: Path) -> None:
 def test_report_has_a_plot_for_each_split_and_a_table(small_live: Path) -> None:
     text = evaluation_report(released(small_live)).value
     pictures = re.findall(r"!\[(.*?)\]\(data:image/svg\+xml;base64,([^)]*)\)", text)
-    assert [name for name, _ in pictures] == ["held-out users", "later users"]
+    assert [name for name, _ in pictures] == ["held-out users", "later users", "later likes"]
     for _, encoded in pictures:
         root = ET.fromstring(base64.b64decode(encoded))
         assert len(root.findall("{http://www.w3.org/2000/svg}circle")) == 2 * len(METHODS)
