@@ -7,7 +7,9 @@ import dagster as dg
 from assets.common import OWNERS, Stopwatch, result, table_metadata
 from assets.interval_plot import interval_plot
 from recommender.evaluation.evaluate import CURRENT, Measurement, value_of
+from recommender.evaluation.long_profiles import METRICS
 from recommender.evaluation.metrics import HEADLINE
+from recommender.evaluation.splits import LONG_NAME
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.tables.evaluation import (
@@ -62,7 +64,9 @@ def evaluation_report(measurements: list[Measurement]) -> dg.MarkdownMetadataVal
     parts = []
     for split in dict.fromkeys(found.split for found in measurements):
         rows = [found for found in measurements if (found.split, found.slice) == (split, "all")]
-        svg = interval_plot([found for found in rows if found.metric in HEADLINE], f"{split}: {rows[0].cases:,} pairs")
+        drawn = [found for found in rows if found.metric in {*HEADLINE, *METRICS}]
+        asked = "users" if split == LONG_NAME else "pairs"
+        svg = interval_plot(drawn, f"{split}: {rows[0].cases:,} {asked}")
         parts.append(f"![{split}](data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()})")
         parts.append(_markdown(rows))
     return dg.MetadataValue.md("\n\n".join(parts))

@@ -168,7 +168,7 @@ def test_report_has_a_plot_for_each_split_and_a_table(small_live: Path) -> None:
     for _, encoded in pictures:
         root = ET.fromstring(base64.b64decode(encoded))
         assert len(root.findall("{http://www.w3.org/2000/svg}circle")) == 2 * len(METHODS)
-    assert text.count("| most_popular |") == 2
+    assert text.count("| most_popular |") == 3
     assert "No user" in evaluation_report([]).value
 
 
