@@ -89,7 +89,7 @@ def _print_run(home: Home, report: dict[str, Any]) -> None:
             liked = " and ".join(film["title"] for film in example["pair"])
             print(f"  Whoever likes {liked} may like")
             for film in example["recommendations"]:
-                print(f"      {film['title']} ({film['votes']} votes)")
+                print(f"      {film['title']} (score {film['score']:.2f}, {film['votes']} votes)")
     print(
         "\nTry next:\n"
         "  make dev                                          the asset graph, http://127.0.0.1:3000\n"
