@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { Combobox } from "./combobox.js";
-import { counted, element, failure, list, shareButton, skeleton, spoken, yearOf } from "./films.js";
+import { answered, counted, element, failure, list, shareButton, spoken, yearOf } from "./films.js";
 
 const MOST = 100;
 const MOST_PAIRS = 15;
@@ -84,25 +84,12 @@ export class AnyTab {
       this.results.replaceChildren(element("div", { class: "state" }, element("p", { text: "Films you add appear above, recommendations here." })));
       return;
     }
-    this.request = new AbortController();
-    const { signal } = this.request;
-    const waiting = setTimeout(() => this.results.replaceChildren(skeleton()), 150);
-    try {
-      const started = performance.now();
-      const answer = await api.recommend(this.ids, this.engine, signal);
+    const started = performance.now();
+    await answered(this, (signal) => api.recommend(this.ids, this.engine, signal), async (answer, signal) => {
       const took = performance.now() - started;
-      clearTimeout(waiting);
       const compared = await this.compare(answer, signal);
-      if (signal.aborted) return;
-      this.render(answer, compared, took);
-      this.seen(answer.release);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.results.replaceChildren(failure(error, () => this.show()));
-      this.announce(error.message);
-    } finally {
-      clearTimeout(waiting);
-    }
+      if (!signal.aborted) this.render(answer, compared, took);
+    });
   }
 
   // What the other engine and the table say about the same films. Their silence is no failure of the answer.

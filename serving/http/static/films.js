@@ -106,7 +106,7 @@ export function list(films, options = {}) {
   return cards;
 }
 
-export function skeleton() {
+function skeleton() {
   const rows = Array.from({ length: 6 }, () => element("li", { class: "card ghost" }, element("span", { class: "tile" }), element("div", { class: "card-body" })));
   return element("div", { "aria-busy": "true" }, element("p", { class: "hidden-text", text: "Loading" }), element("ol", { class: "cards", "aria-hidden": "true" }, ...rows));
 }
@@ -119,6 +119,27 @@ export function failure(error, retry) {
     element("p", { text: error.message }),
     element("button", { type: "button", text: "Try again", onclick: retry }),
   );
+}
+
+// Ask for what a tab shows, in place of what it asked before: the answer is rendered, or what went wrong is.
+export async function answered(tab, question, render) {
+  tab.request = new AbortController();
+  const { signal } = tab.request;
+  // A skeleton that flashes for some milliseconds is worse than none.
+  const waiting = setTimeout(() => tab.results.replaceChildren(skeleton()), 150);
+  try {
+    const answer = await question(signal);
+    if (signal.aborted) return;
+    clearTimeout(waiting);
+    await render(answer, signal);
+    if (!signal.aborted) tab.seen(answer.release);
+  } catch (error) {
+    if (error.name === "AbortError") return;
+    tab.results.replaceChildren(failure(error, () => tab.show()));
+    tab.announce(error.message);
+  } finally {
+    clearTimeout(waiting);
+  }
 }
 
 export function shareButton(announce) {

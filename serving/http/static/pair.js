@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { Combobox, matching } from "./combobox.js";
-import { counted, element, failure, list, shareButton, skeleton, spoken } from "./films.js";
+import { answered, counted, element, list, shareButton, spoken } from "./films.js";
 
 const SHOWN = 60;
 
@@ -70,23 +70,7 @@ export class PairTab {
     if (a === null && b === null) this.showPopular();
     else this.popular.replaceChildren();
     if (a === null || b === null) { this.results.replaceChildren(this.suggestions(a ?? b)); return; }
-    this.request = new AbortController();
-    const { signal } = this.request;
-    // A skeleton that flashes for some milliseconds is worse than none.
-    const waiting = setTimeout(() => this.results.replaceChildren(skeleton()), 150);
-    try {
-      const answer = await api.pair(a, b, signal);
-      if (signal.aborted) return;
-      clearTimeout(waiting);
-      this.render(answer);
-      this.seen(answer.release);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.results.replaceChildren(failure(error, () => this.show()));
-      this.announce(error.message);
-    } finally {
-      clearTimeout(waiting);
-    }
+    await answered(this, (signal) => api.pair(a, b, signal), (answer) => this.render(answer));
   }
 
   // What a visitor sees first. Should it fail, the pickers still work: no alarm.

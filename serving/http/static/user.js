@@ -1,7 +1,7 @@
 // The tab for members: whose evening it is, what they like, their list with reasons, by genre and decade.
 
 import * as api from "./api.js";
-import { counted, element, failure, list, shareButton, skeleton, spoken } from "./films.js";
+import { answered, counted, element, failure, list, shareButton, spoken } from "./films.js";
 
 export class UserTab {
   constructor({ announce, seen, remember }) {
@@ -83,22 +83,7 @@ export class UserTab {
       this.results.replaceChildren(element("div", { class: "state" }, element("p", { text: "Type a member's number, or draw somebody." })));
       return;
     }
-    this.request = new AbortController();
-    const { signal } = this.request;
-    const waiting = setTimeout(() => this.results.replaceChildren(skeleton()), 150);
-    try {
-      const answer = await api.user(this.user, this.query(), null, signal);
-      if (signal.aborted) return;
-      clearTimeout(waiting);
-      this.render(answer);
-      this.seen(answer.release);
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      this.results.replaceChildren(failure(error, () => this.show()));
-      this.announce(error.message);
-    } finally {
-      clearTimeout(waiting);
-    }
+    await answered(this, (signal) => api.user(this.user, this.query(), null, signal), (answer) => this.render(answer));
   }
 
   render(answer) {
