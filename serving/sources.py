@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.data.likes import row_of
 from recommender.data.weights import SCORE_ONE
 from recommender.items.ranking import rank_profile, score_parts
 from recommender.reasons import list_parts
@@ -278,6 +279,11 @@ def _popular(
     )
 
 
+def _reaches(stored: NDArray[np.int32], place: int) -> bool:
+    """Whether a list of the pack has this place, from 1."""
+    return place <= len(stored) and bool(stored[place - 1] >= 0)
+
+
 SHOWN_LIKES = 20
 """Films of a user that an answer names; `inputs` says how many there are."""
 
@@ -291,22 +297,22 @@ def user_list(snapshot: Snapshot, user_id: int, question: UserQuestion, skip: in
         404 naming `user_id`, if there is no list for the user and `fallback` is no.
     """
     lists, likes = snapshot.lists, snapshot.neighbourhood.likes
-    row = int(np.searchsorted(likes.user_ids, np.int32(user_id)))  # of its type: else the whole array is converted
-    known = row < len(likes.user_ids) and likes.user_ids[row] == user_id
-    liked = likes.films[likes.indptr[row] : likes.indptr[row + 1]] if known else NONE
+    row = row_of(likes.user_ids, user_id)
+    liked = NONE if row is None else likes.films[likes.indptr[row] : likes.indptr[row + 1]]
     seen = NONE if lists is None or question.seen == "keep" else lists.rated.of(user_id)
-    stored = lists.user_films[row] if lists is not None and known else NONE
+    stored = NONE if lists is None or row is None else lists.user_films[row]
     shown = snapshot.neighbourhood.catalogue.movie_ids[liked[:SHOWN_LIKES]].tolist()
     if len(stored) == 0 or stored[0] < 0:
         if question.fallback == "no":
-            reason = "has no list" if known else "is unknown to"
-            raise not_found("user_id", f"user {user_id} {reason} {'in ' if known else ''}release {snapshot.release}")
+            reason = "is unknown to" if row is None else "has no list in"
+            raise not_found("user_id", f"user {user_id} {reason} release {snapshot.release}")
         found = fallback(snapshot, question, skip, seen)
         return replace(found, input=shown, inputs=len(liked))
     assert lists is not None
+    assert row is not None
     count = min(question.num, DEEPEST - skip)
     plain = not question.filtered and question.seen == "drop"
-    if plain and skip + count <= len(stored) and stored[skip + count - 1] >= 0:
+    if plain and _reaches(stored, skip + count):
         page, engine, left = slice(skip, skip + count), "table", None
         films, scores, ended = np.array(stored[page]), np.array(lists.user_scores[row][page]), False
     else:
@@ -349,7 +355,7 @@ def similar_list(snapshot: Snapshot, movie_id: int, question: SimilarQuestion, s
         return replace(found, input=named, unknown=unknown, inputs=len(named))
     assert lists is not None
     count = min(question.num, DEEPEST - skip)
-    if not question.filtered and skip + count <= len(stored) and stored[skip + count - 1] >= 0:
+    if not question.filtered and _reaches(stored, skip + count):
         page, engine, left = slice(skip, skip + count), "table", None
         films, scores, ended = np.array(stored[page]), np.array(lists.similar_scores[place][page]), False
     else:

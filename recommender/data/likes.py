@@ -15,6 +15,12 @@ from recommender.kernels.jit import kernel
 from recommender.kernels.threads import even_ranges, run_parallel
 
 
+def row_of(user_ids: NDArray[np.int32], user_id: int) -> int | None:
+    """Index of a user among ascending user_ids, None for one who is not there."""
+    row = int(np.searchsorted(user_ids, np.int32(user_id)))  # of its type: else the whole array is converted
+    return row if row < len(user_ids) and user_ids[row] == user_id else None
+
+
 @dataclass(frozen=True)
 class Likes:
     """Liked films of every user (compressed sparse rows).

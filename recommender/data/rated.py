@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from recommender.data.likes import row_of
 from recommender.kernels.jit import kernel
 
 WIDEST = 50_000_000
@@ -33,10 +34,8 @@ class Rated:
 
     def of(self, user_id: int) -> NDArray[np.int32]:
         """Positions of the films that a user rated; none for a user who is not known."""
-        row = int(np.searchsorted(self.user_ids, np.int32(user_id)))  # of its type: else the whole array is converted
-        if row == len(self.user_ids) or self.user_ids[row] != user_id:
-            return np.zeros(0, dtype=np.int32)
-        return self.films[self.indptr[row] : self.indptr[row + 1]]
+        row = row_of(self.user_ids, user_id)
+        return self.films[:0] if row is None else self.films[self.indptr[row] : self.indptr[row + 1]]
 
 
 def make_rated(user_ids: NDArray[np.integer], films: NDArray[np.int32]) -> Rated:
