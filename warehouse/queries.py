@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 
 
 def sql_text(value: object) -> str:
@@ -42,6 +43,15 @@ def insert_row(con: duckdb.DuckDBPyConnection, table: str, row: Mapping[str, Any
     """Insert one row, given by column name."""
     names, marks = ", ".join(row), ", ".join("?" for _ in row)
     con.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))
+
+
+def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | pa.RecordBatchReader) -> None:
+    """Insert rows that have the columns of the table, in its order."""
+    con.register("incoming", rows)
+    try:
+        con.execute(f"INSERT INTO {table} SELECT * FROM incoming")
+    finally:
+        con.unregister("incoming")
 
 
 def utc_now() -> datetime:

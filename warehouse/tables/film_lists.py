@@ -4,15 +4,19 @@ Belongs here: writing them and reading them back as arrays. Writers take the con
 belong here: the maths of similar films (`recommender.items.similar`), lists of users (`user_lists`).
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
 from recommender.data.catalogue import Catalogue, positions_of
+from recommender.data.likes import film_positions
 from recommender.data.weights import SCORE_ONE
 from recommender.parameters import ModelParameters
-from warehouse.queries import count_rows
+from warehouse.queries import count_rows, insert_rows
 from warehouse.schemas.definitions import create_table
 from warehouse.sql import sql
 from warehouse.tables.model_inputs import inputs_version
@@ -53,9 +57,7 @@ def write_similar_movies(
     rows = rows_of_lists(movie_ids, films[order], scores[order], "similar_id")
     table = pa.table({"movie_id": np.repeat(movie_ids[order], (films[order] >= 0).sum(axis=1)), **rows})
     con.execute(create_table(SIMILAR))
-    con.register("incoming", table)
-    con.execute(f"INSERT INTO {SIMILAR} SELECT * FROM incoming")
-    con.unregister("incoming")
+    insert_rows(con, SIMILAR, table)
     set_table_version(con, SIMILAR, similar_version(con, parameters), len(table))
     return len(table)
 
@@ -75,6 +77,34 @@ def rows_of_lists(
     return {"rank": ranks[filled], name: movie_ids[films[filled]], "score": scores[filled] / SCORE_ONE}
 
 
+def arrays_of_lists(
+    rows: Mapping[str, Any], owners: NDArray[np.integer], name: str, catalogue: Catalogue, shape: tuple[int, int]
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Bring rows of lists into arrays: `rows_of_lists` turned around.
+
+    Parameters
+    ----------
+    rows : mapping of str to array, shape (rows,)
+        ``rank``, ``score`` and, under that name, the movie_ids on the lists; in any order.
+    owners : integer array, shape (rows,)
+        Which list each row belongs to.
+    name : str
+    catalogue : Catalogue
+    shape : (int, int)
+        Lists and places.
+
+    Returns
+    -------
+    int32 array, and int32 array of that shape
+        Catalogue positions and scores in units of 1 / `SCORE_ONE`; -1 and 0 where a list has no such place.
+    """
+    films, scores = np.full(shape, -1, dtype=np.int32), np.zeros(shape, dtype=np.int32)
+    at = owners, np.asarray(rows["rank"]) - 1
+    films[at] = film_positions(np.asarray(rows[name]), catalogue)
+    scores[at] = np.rint(np.asarray(rows["score"]) * SCORE_ONE)
+    return films, scores
+
+
 def write_popular_movies(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> int:
     """Replace recs.popular_movies; return its rows."""
     con.execute(f"DELETE FROM {POPULAR}")
@@ -89,12 +119,8 @@ def read_similar_movies(
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Read recs.similar_movies as arrays: positions and scores, int32, shape (films, places), -1 and 0 where empty."""
     rows = con.execute(f"SELECT movie_id, rank, similar_id, score FROM {SIMILAR}").fetchnumpy()
-    films = np.full((len(catalogue.movie_ids), places), -1, dtype=np.int32)
-    scores = np.zeros(films.shape, dtype=np.int32)
-    at = positions_of(catalogue.movie_ids, rows["movie_id"]), np.asarray(rows["rank"]) - 1
-    films[at] = positions_of(catalogue.movie_ids, rows["similar_id"])
-    scores[at] = np.rint(np.asarray(rows["score"]) * SCORE_ONE)
-    return films, scores
+    owners = film_positions(np.asarray(rows["movie_id"]), catalogue)
+    return arrays_of_lists(rows, owners, "similar_id", catalogue, (len(catalogue.movie_ids), places))
 
 
 def read_popular_movies(

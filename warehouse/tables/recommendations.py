@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from recommender.pairs import PairRecommendations
 from recommender.parameters import OF_LISTS, ModelParameters
+from warehouse.queries import insert_rows
 from warehouse.schemas.definitions import create_table
 from warehouse.tables.model_inputs import inputs_version
 from warehouse.tables.versions import code_version, digest, set_table_version, table_notes, table_version
@@ -126,9 +127,7 @@ def write_pairs(
     rows_of = dict.fromkeys(shards, 0)
     for chunk in chunks:
         incoming = pa.table({name: getattr(chunk, name) for name in PAIR_COLUMNS})
-        con.register("incoming", incoming)
-        con.execute("INSERT INTO recs.pair_recommendations SELECT * FROM incoming")
-        con.unregister("incoming")
+        insert_rows(con, "recs.pair_recommendations", incoming)
         summary["rows"] += len(chunk.rank)
         summary["pairs"] += len(chunk.pair_a)
         summary["short_lists"] += int((chunk.films_found < parameters.per_pair).sum())

@@ -20,14 +20,13 @@ from numpy.typing import NDArray
 from recommender.data.catalogue import Catalogue
 from recommender.data.likes import Likes, film_positions
 from recommender.data.rated import Rated, make_rated
-from recommender.data.weights import SCORE_ONE
 from recommender.items.model import ItemModel
 from recommender.items.ranking import rank_users
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
-from warehouse.queries import count_rows
+from warehouse.queries import insert_rows
 from warehouse.schemas.definitions import create_table
-from warehouse.tables.film_lists import rows_of_lists
+from warehouse.tables.film_lists import arrays_of_lists, rows_of_lists
 from warehouse.tables.recommendations import SHARDS
 from warehouse.tables.versions import code_version, digest, set_table_version, table_notes, table_version
 
@@ -158,9 +157,7 @@ def write_users(
         rows = {"user_id": np.repeat(likes.user_ids[chosen], lengths)} | rows_of_lists(
             movie_ids, films, scores, "movie_id"
         )
-        con.register("incoming", pa.table(rows))
-        con.execute(f"INSERT INTO {TABLE} SELECT * FROM incoming")
-        con.unregister("incoming")
+        insert_rows(con, TABLE, pa.table(rows))
     _record(con, buckets, base)
     return {"users_computed": len(users), "buckets_replaced": len(changed.buckets)}
 
@@ -189,12 +186,6 @@ def read_user_lists(
     con: duckdb.DuckDBPyConnection, likes: Likes, catalogue: Catalogue, places: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """Read recs.user_recommendations as arrays: int32, shape (users, places), -1 and 0 if empty."""
-    films = np.full((len(likes.user_ids), places), -1, dtype=np.int32)
-    scores = np.zeros(films.shape, dtype=np.int32)
-    if count_rows(con, TABLE) == 0:
-        return films, scores
     rows = con.execute(f"SELECT user_id, rank, movie_id, score FROM {TABLE}").fetchnumpy()
-    at = np.searchsorted(likes.user_ids, rows["user_id"]), np.asarray(rows["rank"]) - 1
-    films[at] = film_positions(np.asarray(rows["movie_id"]), catalogue)
-    scores[at] = np.rint(np.asarray(rows["score"]) * SCORE_ONE)
-    return films, scores
+    owners = np.searchsorted(likes.user_ids, rows["user_id"])
+    return arrays_of_lists(rows, owners, "movie_id", catalogue, (len(likes.user_ids), places))

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from warehouse.queries import count_rows
+from warehouse.queries import count_rows, insert_rows
 from warehouse.schemas.definitions import create_table
 
 
@@ -43,11 +43,9 @@ def write_user_vectors(con: duckdb.DuckDBPyConnection, blocks: Iterable[UserVect
             arrays = [pa.array(block.user_ids), vectors, pa.array(block.likes), pa.array(block.likes_with_vector)]
             yield pa.record_batch(arrays, schema=schema)
 
-    con.register("incoming", pa.RecordBatchReader.from_batches(schema, batches()))
     con.execute("SET force_compression = 'uncompressed'")
     try:
-        con.execute("INSERT INTO model.user_vectors SELECT * FROM incoming")
+        insert_rows(con, "model.user_vectors", pa.RecordBatchReader.from_batches(schema, batches()))
     finally:
         con.execute("RESET force_compression")
-        con.unregister("incoming")
     return count_rows(con, "model.user_vectors")
