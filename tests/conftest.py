@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import settings
@@ -63,11 +64,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
     """Leave no test a home that another one named: a command that runs in this process sets `DAGSTER_HOME`."""
-    for name in HOME_VARIABLES:
-        os.environ.pop(name, None)
-    yield
-    for name in HOME_VARIABLES:
-        os.environ.pop(name, None)
+    with patch.dict(os.environ):
+        for name in HOME_VARIABLES:
+            os.environ.pop(name, None)
+        yield
 
 
 @pytest.fixture
