@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from dagster._core.storage.defs_state.base import set_defs_state_storage
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
@@ -63,8 +64,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def environment() -> Iterator[None]:
-    """Leave no test a home that another one named: a command that runs in this process sets `DAGSTER_HOME`."""
-    with patch.dict(os.environ):
+    """Leave no test a home that another one named.
+
+    A command that runs in this process sets `DAGSTER_HOME`, and Dagster keeps the storage of the instance that was
+    entered last in a context variable, which it reads when definitions are loaded.
+    """
+    with patch.dict(os.environ), set_defs_state_storage(None):
         for name in HOME_VARIABLES:
             os.environ.pop(name, None)
         yield
