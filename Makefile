@@ -58,7 +58,7 @@ format: setup
 
 lock:
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--no-strip-extras pyproject.toml --group dev -o requirements-dev.lock
+		--no-strip-extras pyproject.toml --all-extras --group dev -o requirements-dev.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--no-strip-extras pyproject.toml -c requirements-dev.lock -o requirements.lock
 
