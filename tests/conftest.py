@@ -15,6 +15,7 @@ from xdist.scheduler import LoadScopeScheduling
 from tests.command import HOME_VARIABLES, marquee, marquee_json
 from tests.dagster_dev import Webserver, dagster_dev
 from tests.homes import copy_home, made_once
+from tests.object_server import ObjectServer, object_server
 
 OTHER_LISTS, MORE_NEIGHBOURS = (
     ("--set", "top_movies=40", "--set", "per_pair=7", "--set", f"neighbours={number}") for number in (10, 13)
@@ -151,6 +152,13 @@ def webserver(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Ite
     """`dagster dev` over a copy of the small home; tests of one module ask it, none relies on another's work."""
     with dagster_dev(copy_home(small_live, tmp_path_factory.mktemp("dev"))) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[ObjectServer]:
+    """An S3 server for the tests of one file; each uses a prefix of its own."""
+    with object_server() as server:
+        yield server
 
 
 @pytest.fixture
