@@ -47,6 +47,15 @@ PARTS = 64
 SURE = 1.0 + 1e-5
 """Factor by which a bound in floating point is raised, so that rounding never makes it too low."""
 
+BLOCK = 64
+"""Films whose bounds are computed together, by instructions for several numbers; most blocks have none worth a look."""
+
+ROOM = 1024
+"""Films that are collected before the `SHORTLIST` best of them are selected."""
+
+LAST_PLACE = 1 << 24
+"""More than any position. Films are compared by score before tags, then position, as one number."""
+
 
 class Numbers(NamedTuple):
     """What is known of the films, in a form kernels take as one argument.
@@ -58,6 +67,8 @@ class Numbers(NamedTuple):
         Share of the users who like the film, in units of 1 / `SHARE_ONE`.
     factors : int64 array, shape (films,)
         Popularity factors.
+    slopes, floors : float64 arrays, shape (films,)
+        For bounds of the score before tags: factors, and what the `PRIOR` users add at most.
     vectors, vector_rows : arrays
         As in `Catalogue`.
     lengths : float64 array, shape (films_with_vector,)
@@ -67,6 +78,8 @@ class Numbers(NamedTuple):
     likes: NDArray[np.int64]
     priors: NDArray[np.int64]
     factors: NDArray[np.int64]
+    slopes: NDArray[np.float64]
+    floors: NDArray[np.float64]
     vectors: NDArray[np.float32]
     vector_rows: NDArray[np.int32]
     lengths: NDArray[np.float64]
@@ -84,10 +97,13 @@ class SimilarFilms:
         self._neighbourhood = neighbourhood
         catalogue, users = neighbourhood.catalogue, max(len(neighbourhood.likes.user_ids), 1)
         likes = catalogue.like_counts.astype(np.int64)
+        priors, factors = likes * SHARE_ONE // users, popularity_factors(likes + DAMPING, users, 0.5)
         self._numbers = Numbers(
             likes,
-            likes * SHARE_ONE // users,
-            popularity_factors(likes + DAMPING, users, 0.5),
+            priors,
+            factors,
+            factors.astype(np.float64),
+            (PRIOR * (priors + 1) * factors).astype(np.float64),
             catalogue.vectors,
             catalogue.vector_rows,
             _lengths(catalogue.vectors),
@@ -115,7 +131,7 @@ class SimilarFilms:
         possible = self._numbers.likes > 0 if allowed is None else (self._numbers.likes > 0) & allowed
         places = max(skip + count, 1)
         films, scores = np.full(places, -1, dtype=np.int32), np.zeros(places, dtype=np.int32)
-        kept = min(self._rank(film, ~possible, _scratch(len(possible)), films, scores), skip + count)
+        kept = min(self._rank(film, ~possible, np.empty(len(possible)), films, scores), skip + count)
         return Ranked(films[skip:kept], scores[skip:kept], int(possible.sum() - possible[film]))
 
     def lists(self, count: int, threads: int | None = None) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -140,9 +156,9 @@ class SimilarFilms:
         _ = self._neighbourhood.fans, self._neighbourhood.weights
 
         def rank(part: NDArray[np.int32]) -> None:
-            scratch = _scratch(size)
+            shares = np.empty(size)
             for film in part:
-                self._rank(int(film), blocked, scratch, films[film], scores[film])
+                self._rank(int(film), blocked, shares, films[film], scores[film])
 
         # the films of a part are spread over all degrees of popularity: parts take about the same time
         run_parallel(rank, [wanted[n::PARTS] for n in range(PARTS)], threads)
@@ -152,21 +168,18 @@ class SimilarFilms:
         self,
         film: int,
         blocked: NDArray[np.bool_],
-        scratch: tuple[NDArray[np.int64], NDArray[np.int32]],
+        shares: NDArray[np.float64],
         films: NDArray[np.int32],
         scores: NDArray[np.int32],
     ) -> int:
         """Fill a list; return how many films it has."""
         data = self._neighbourhood
-        shares, companions = scratch
         row = self._rows[film]
         if row >= 0:
-            count, total = _companions_kept(data.companions.shares[row], shares, companions), SHARE_ONE
+            shares[:], total = data.companions.shares[row], SHARE_ONE
         else:
-            count, total = _companions_counted(
-                data.likes.indptr, data.likes.films, data.fans.of(film), data.weights, shares, companions
-            )
-        return int(_rank(film, count, total, shares, companions, blocked, self._numbers, films, scores))
+            total = _add_up(data.likes.indptr, data.likes.films, data.fans.of(film), data.weights, shares)
+        return int(_rank(film, total, shares, blocked, self._numbers, films, scores))
 
     @functools.cached_property
     def _rows(self) -> NDArray[np.int32]:
@@ -178,11 +191,6 @@ class SimilarFilms:
         return rows
 
 
-def _scratch(films: int) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Room for P of all films, all zero between two lists, and for the films that have one."""
-    return np.zeros(films, dtype=np.int64), np.zeros(films, dtype=np.int32)
-
-
 @kernel
 def _lengths(vectors):  # type: ignore[no-untyped-def]
     lengths, lanes = np.zeros(len(vectors)), np.zeros(DOUBLES)
@@ -192,69 +200,71 @@ def _lengths(vectors):  # type: ignore[no-untyped-def]
 
 
 @kernel
-def _companions_kept(row, shares, companions):  # type: ignore[no-untyped-def]
-    """Copy P(f|a) from a kept row; return how many companions there are."""
-    count = 0
-    for film in range(len(row)):
-        if row[film] > 0:
-            shares[film] = row[film]
-            companions[count] = film
-            count += 1
-    return count
+def _add_up(indptr, films, users, weights, shares):  # type: ignore[no-untyped-def]
+    """Add up what those who like a weigh who like f; return what all weigh.
 
-
-@kernel
-def _companions_counted(indptr, films, users, weights, shares, companions):  # type: ignore[no-untyped-def]
-    """Add up what those who like a weigh who like f; return how many companions there are, and what all weigh."""
-    count, total = 0, np.int64(0)
-    for user in users:
-        weight = weights[user]
-        total += weight
-        for k in range(indptr[user], indptr[user + 1]):
-            if shares[films[k]] == 0:
-                companions[count] = films[k]
-                count += 1
-            shares[films[k]] += weight
-    return count, total
-
-
-@kernel
-def _rank(film, count, total, shares, companions, blocked, numbers, out_films, out_scores):  # type: ignore[no-untyped-def]
-    """Fill a list from the shortlist by score before tags; set the shares to zero; return how many films it has.
-
-    Shares are in units of 1 / `total`. A bound in floating point decides which are worth the divisions.
+    Sums are whole numbers below 2^53, which a float64 holds exactly, and processors convert no 64-bit integers.
     """
-    likes, lengths, vectors, vector_rows = numbers.likes, numbers.lengths, numbers.vectors, numbers.vector_rows
-    kept, fans, row = 0, likes[film], vector_rows[film]
-    short, bases = np.full(SHORTLIST, -1, dtype=np.int32), np.zeros(SHORTLIST, dtype=np.int64)
-    scale = SURE / (fans + PRIOR) / SHARE_ONE
-    per_weight = np.float64(fans) * SHARE_ONE / max(total, 1)
-    for n in range(count):
-        other = companions[n]
-        highest = (per_weight * shares[other] + PRIOR * (numbers.priors[other] + 1.0)) * scale * numbers.factors[other]
-        worth = short[SHORTLIST - 1] < 0 or highest + 1.0 >= bases[SHORTLIST - 1]
-        if worth and not blocked[other] and other != film:
-            share = share_of(shares[other], total, SHARE_ONE)
-            _insert(other, _base(share, fans, other, numbers), short, bases)
-        shares[other] = -1  # a companion: not to be looked at below
-    for other in range(len(likes)):
-        if likes[other] == 0:  # so have all after it
-            break
-        # not rounded down, so that it never rises with fewer likes
-        highest = PRIOR * (numbers.priors[other] + 1.0) / (fans + PRIOR) * numbers.factors[other] / SHARE_ONE
-        if short[SHORTLIST - 1] >= 0 and highest * SURE + 1.0 < bases[SHORTLIST - 1]:
-            break
-        if not blocked[other] and other != film and shares[other] == 0:
-            _insert(other, _base(0, fans, other, numbers), short, bases)
-    for n in range(count):
-        shares[companions[n]] = 0
-    lanes = np.zeros(DOUBLES)
-    profile = vectors[max(row, 0)].astype(np.float64) if row >= 0 else np.zeros(0)
-    for n in range(SHORTLIST):
-        if short[n] >= 0:
-            score = bases[n] * _tags(row, vector_rows[short[n]], profile, vectors, lengths, lanes) // THOUSAND
-            kept += _insert(short[n], score, out_films, out_scores)
+    total = np.int64(0)
+    shares[:] = 0.0
+    for user in users:
+        total += weights[user]
+        weight = np.float64(weights[user])
+        for k in range(indptr[user], indptr[user + 1]):
+            shares[films[k]] += weight
+    return total
+
+
+@kernel
+def _rank(film, total, shares, blocked, numbers, out_films, out_scores):  # type: ignore[no-untyped-def]
+    """Fill a list from the shortlist by score before tags; return how many films it has.
+
+    Shares are in units of 1 / `total`.
+    """
+    short = _shortlist(film, total, shares, blocked, numbers)
+    row, kept, lanes = numbers.vector_rows[film], 0, np.zeros(DOUBLES)
+    profile = numbers.vectors[max(row, 0)].astype(np.float64) if row >= 0 else np.zeros(0)
+    for key in short:
+        other = LAST_PLACE - 1 - key % LAST_PLACE
+        tags = _tags(row, numbers.vector_rows[other], profile, numbers.vectors, numbers.lengths, lanes)
+        kept += _insert(other, key // LAST_PLACE * tags // THOUSAND, out_films, out_scores)
     return min(kept, len(out_films))
+
+
+@kernel
+def _shortlist(film, total, shares, blocked, numbers):  # type: ignore[no-untyped-def]
+    """Select the `SHORTLIST` films with the highest score before tags, as score and position in one number, unordered.
+
+    A bound in floating point decides which are worth the divisions.
+    """
+    likes = numbers.likes
+    fans, found, least = likes[film], 0, np.int64(0)
+    keys = np.empty(ROOM, dtype=np.int64)
+    scale = SURE / (fans + PRIOR) / SHARE_ONE
+    slope = np.float64(fans) * SHARE_ONE / max(total, 1)
+    for low in range(0, len(likes), BLOCK):
+        floor, worth = (least // LAST_PLACE - 1.0) / scale, 0
+        part, slopes, floors = (
+            shares[low : low + BLOCK],
+            numbers.slopes[low : low + BLOCK],
+            numbers.floors[low : low + BLOCK],
+        )
+        for n in range(len(part)):  # slices, so that the compiler needs no test of an index and takes several at a time
+            worth += slope * part[n] * slopes[n] + floors[n] >= floor
+        if worth == 0:
+            continue
+        for n in range(len(part)):
+            other = low + n
+            if slope * part[n] * slopes[n] + floors[n] >= floor and not blocked[other] and other != film:
+                share = share_of(np.int64(part[n]), total, SHARE_ONE) if part[n] > 0.0 else 0
+                key = _base(share, fans, other, numbers) * LAST_PLACE + LAST_PLACE - 1 - other
+                if key > max(least, LAST_PLACE - 1):  # a score of 0 is none
+                    keys[found] = key
+                    found += 1
+        if found > ROOM - BLOCK:
+            keys[:SHORTLIST] = np.partition(keys[:found], found - SHORTLIST)[found - SHORTLIST :]
+            found, least = SHORTLIST, keys[:SHORTLIST].min()
+    return np.partition(keys[:found], max(found - SHORTLIST, 0))[max(found - SHORTLIST, 0) :] if found else keys[:0]
 
 
 @kernel

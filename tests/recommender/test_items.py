@@ -137,19 +137,31 @@ def test_similar_films_follow_the_formula(settings: dict[str, Any]) -> None:
     assert filtered.left == sum(brute.total_likes[f] > 0 and f % 2 and f != ids[0] for f in ids)
 
 
+def test_similar_films_among_more_than_fit_on_the_shortlist() -> None:
+    world = random_world(9, users=300, films=3000, with_vector=1500, most_likes=400)
+    neighbourhood = world.neighbourhood()
+    ids, brute, similar = neighbourhood.catalogue.movie_ids.tolist(), world.brute(), SimilarFilms(neighbourhood)
+    for at in (0, 1, 40, 700, 2400):
+        found = similar.rank(at, 300)
+        listed = zip([ids[film] for film in found.films], found.scores.tolist(), strict=True)
+        assert list(listed) == plain_similar(brute, ids[at])
+
+
 def plain_similar(brute: Any, film: int) -> list[tuple[int, int]]:
     """(film, score in millionths), best first, from the formula in whole numbers."""
     users, fans = len(brute.liked), brute.total_likes[film]
     together = brute.companions(film)
     scores = {}
     for other, likes in brute.total_likes.items():
-        if other == film:
-            continue
-        share = (fans * together.get(other, 0) + 5 * (likes * 10**8 // users)) // (fans + 5)
-        base = share * root_factor(likes + 10, users) // 10**8
-        scores[other] = base * (200 + cosine(brute.vectors, film, other)) // 1000
-    ranked = sorted(scores, key=lambda other: (-scores[other], -brute.total_likes[other], other))
-    return [(other, scores[other]) for other in ranked if scores[other] > 0]
+        if other != film:
+            share = (fans * together.get(other, 0) + 5 * (likes * 10**8 // users)) // (fans + 5)
+            scores[other] = share * root_factor(likes + 10, users) // 10**8
+
+    def ranked() -> list[int]:
+        return sorted(scores, key=lambda other: (-scores[other], -brute.total_likes[other], other))
+
+    scores = {other: scores[other] * (200 + cosine(brute.vectors, film, other)) // 1000 for other in ranked()[:256]}
+    return [(other, scores[other]) for other in ranked() if scores[other] > 0]
 
 
 def root_factor(likes: int, users: int) -> int:
