@@ -1,7 +1,7 @@
 """The published group: write, audit, publish. A release is staged with its checks, goes live, and retires."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -19,12 +19,15 @@ from checks.tables.suite import results_of, thresholds_version
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.files import write_text
+from warehouse.home import Home
 from warehouse.home_parameters import HomeParameters
 from warehouse.releases.promotion import promote, refuse_what_no_longer_passes, was_rolled_back
 from warehouse.releases.reader import example_pairs, open_release, row_counts
 from warehouse.releases.registry import ReleaseError, acting_user, list_releases, live_release
 from warehouse.releases.retirement import retire
 from warehouse.releases.staging import StagedRelease, describe_next, same_content, stage_release
+from warehouse.store.client import STORE_VARIABLE, store_address
+from warehouse.store.upload import publish
 from warehouse.tables.check_results import CheckResult, Conditions, recorded_results
 from warehouse.tables.ratings import input_files
 from warehouse.tables.versions import digest
@@ -198,4 +201,32 @@ def retired_releases(
     return result(watch, metadata, changed=bool(gone.releases or gone.models))
 
 
-ASSETS = [staged_release, live_release_asset, retired_releases]
+@dg.asset(
+    key=["published", "stored_release"],
+    group_name="published",
+    kinds={"objectstorage"},
+    owners=OWNERS,
+    code_version="1",
+    deps=[["published", "live_release"], ["published", "retired_releases"]],
+    output_required=False,
+)
+def stored_release(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+    """The live release in the store of `MARQUEE_STORE`, for other machines. Not made where there is no store."""
+    url = store_address()
+    if not url:
+        context.log.info(f"no store is set ({STORE_VARIABLE}), so nothing leaves this machine")
+        return
+    watch = Stopwatch()
+    done = publish(Home.find(), url, notify=context.log.info)
+    metadata = {
+        "release": done.release,
+        "store": url,
+        "files_sent": done.files,
+        "files_copied": done.copied,
+        "megabytes_sent": round(done.bytes / 1e6, 3),
+        "releases_deleted": len(done.retired),
+    }
+    yield result(watch, metadata, version=done.release, changed=done.changed)
+
+
+ASSETS = [staged_release, live_release_asset, retired_releases, stored_release]

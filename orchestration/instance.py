@@ -51,6 +51,7 @@ class Outcome:
         Failed checks of severity error by name, in words, with value and threshold; `warnings` those of severity warn.
     errors : list of str
         What went wrong, one line per failed step.
+    failed_steps : set of str
     """
 
     success: bool
@@ -59,6 +60,7 @@ class Outcome:
     failed_checks: dict[str, str] = field(default_factory=dict)
     warnings: dict[str, str] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    failed_steps: set[str] = field(default_factory=set)
 
 
 def execute(
@@ -117,6 +119,7 @@ def _outcome(result: dg.ExecuteInProcessResult) -> Outcome:
                 failed = outcome.failed_checks if is_error else outcome.warnings
                 failed[evaluation.check_name] = evaluation.description or ""
         elif event.is_step_failure:
+            outcome.failed_steps.add(str(event.step_key))
             error = event.step_failure_data.error
             stopped_by_check = error is not None and error.cls_name == "DagsterAssetCheckFailedError"
             # What Dagster says of a blocking check is its key; what the check says is the reason.

@@ -40,6 +40,13 @@ LOAD_PROBLEMS = Gauge(
 SERVED = Gauge(
     "marquee_release_served", "1 for the releases being served.", ["release", "variant"], multiprocess_mode="livemax"
 )
+STORE_LOOKED = Gauge(
+    "marquee_store_looked_timestamp_seconds", "When the store's pointer was last read.", multiprocess_mode="livemax"
+)
+STORE_PROBLEM = Gauge(
+    "marquee_store_problem", "1 while the store cannot be followed; the release before is served.",
+    multiprocess_mode="livemax",
+)  # fmt: skip
 LOGGED = Counter("marquee_log_rows", "Rows of the request log, by fate.", ["fate"])
 
 

@@ -25,6 +25,7 @@ from serving.problems import Problem, no_release, to_json
 from serving.questions import SearchQuestion
 from serving.recorder import RecordedAnswer, Recorder
 from serving.releases.follower import Chosen, LiveReleases, Variant
+from serving.releases.remote import RemoteReleases
 from serving.releases.snapshot import Snapshot
 from serving.settings import ServingSettings
 from serving.sources import choose_engine
@@ -65,6 +66,7 @@ class Service:
     def __init__(self, home: Home, settings: ServingSettings, workers: int = 1) -> None:
         self.settings = settings
         self.releases = LiveReleases(home, settings.challenger_share, self._changed)
+        self.remote = RemoteReleases(home, settings) if settings.store else None
         self.recorder = Recorder(home, settings)
         self._caches: dict[str, LRUCache[tuple[object, ...], RecordedAnswer]] = {}
         self._threads = max(1, thread_count() // workers)
@@ -75,6 +77,8 @@ class Service:
         """Load what is live and keep following the links."""
         self.recorder.start()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="answers")
+        if self.remote is not None:
+            self.remote.start()
         self._look()
         self._follower = asyncio.create_task(self._follow())
 
@@ -84,6 +88,8 @@ class Service:
             self._follower.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._follower
+        if self.remote is not None:
+            await asyncio.to_thread(self.remote.stop)
         self._pool.shutdown(wait=True, cancel_futures=True)
         self.recorder.close()
         gc.unfreeze()
@@ -103,8 +109,13 @@ class Service:
             await asyncio.sleep(self.settings.poll_seconds)
             self.releases.forget()
             self.recorder.flush_if_old()
+            self.store_state()
             if self.releases.behind():
                 await asyncio.to_thread(self._look)
+
+    def store_state(self) -> dict[str, Any] | None:
+        """What is known of the store that releases come from; None if they are the home's own."""
+        return None if self.remote is None else self.remote.state()
 
     def _changed(self, variant: Variant, old: Snapshot | None, new: Snapshot | None) -> None:
         """Keep caches and counts in step with what is served."""
@@ -129,9 +140,10 @@ class Service:
         """
         chosen = self.releases.choose(client)
         if chosen is None:
-            problem = self.releases.problem
+            problem, store = self.releases.problem, self.store_state()
             raise no_release(
                 f"the live release cannot be loaded: {problem}" if problem else
+                store["problem"] or "the first release is being fetched" if store else
                 "no release is live yet; make one with: marquee run"
             )  # fmt: skip
         return chosen

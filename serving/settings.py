@@ -46,6 +46,16 @@ class ServingSettings(BaseModel):
         default=0.1, ge=0.0, le=1.0, description="Share of clients answered by the challenger, if there is one."
     )
     poll_seconds: float = Field(default=0.5, gt=0.0, description="How often the published links are looked at.")
+    store: str = Field(
+        default="",
+        description="Address of the store that releases come from (`marquee serve --from`); empty: those of the home.",
+    )
+    store_seconds: float = Field(default=5.0, gt=0.0, description="How often the pointer of the store is looked at.")
+    cache_bytes: int = Field(
+        default=20_000_000_000,
+        ge=1,
+        description="Bytes that releases fetched from a store may take: the live one, the one before and the next one.",
+    )
     cached_answers: int = Field(default=4096, ge=0, description="Answers kept per release and process.")
     rate_per_second: float = Field(
         default=50.0, gt=0.0, description="Requests a second one remote address may make on average."

@@ -46,6 +46,19 @@ OTHER_STEPS = (
 )
 """Steps of ingest and retirement."""
 
+STORE_STEPS = (
+    "store_file_sent",
+    "store_files_sent",
+    "store_manifest_sent",
+    "store_pointer_replacing",
+    "store_pointer_replaced",
+    "store_retirement_begun",
+)
+"""Steps of publishing to a store, in the order in which they are passed."""
+
+FETCH_STEPS = ("file_fetched", "files_fetched", "cache_swept")
+"""Steps of fetching a release from a store; then the link is swapped."""
+
 
 def step(name: str) -> None:
     """Say that a named step is reached; ends the process as a power cut would if that step is to be fatal."""

@@ -50,6 +50,11 @@ class Home:
         return self.root / "warehouse.lock"
 
     @property
+    def publish_lock(self) -> Path:
+        """Lock file of the one process that may publish this home's releases to a store."""
+        return self.root / "publish.lock"
+
+    @property
     def scratch(self) -> Path:
         """Where DuckDB spills what does not fit in memory; emptied by the next writer."""
         return self.root / "scratch"

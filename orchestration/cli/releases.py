@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from orchestration.cli.common import JsonFlag, Why, existing, home_of, print_json, writing
+from orchestration.cli.store import publish_where_set
 
 commands = typer.Typer()
 
@@ -52,9 +53,12 @@ def promote(
     from warehouse.releases import promotion, registry
 
     act, role = (promotion.challenge, "the challenger") if challenger else (promotion.promote, "live")
-    with writing(existing(home_of(context)), f"promote {release}") as warehouse:
+    home = existing(home_of(context))
+    with writing(home, f"promote {release}") as warehouse:
         changed = act(warehouse, release, REQUIRED_CHECKS, who=registry.acting_user(), why=why, force=force)
     print(f"{release} is {role}" if changed else f"{release} was {role} already")
+    if not challenger:
+        publish_where_set(home)
 
 
 @commands.command()
@@ -71,9 +75,11 @@ def rollback(context: typer.Context, why: Why = "") -> None:
     """Go back to the release that was live before; recomputes nothing."""
     from warehouse.releases import promotion, registry
 
-    with writing(existing(home_of(context)), "rollback") as warehouse:
+    home = existing(home_of(context))
+    with writing(home, "rollback") as warehouse:
         left, now = promotion.rollback(warehouse, who=registry.acting_user(), why=why)
     print(f"{now} is live again instead of {left}")
+    publish_where_set(home)
 
 
 @commands.command()
@@ -85,12 +91,14 @@ def retire(
     """Delete old releases, and models that no release needs."""
     from warehouse.releases import registry, retirement
 
-    with writing(existing(home_of(context)), "retire") as warehouse:
+    home = existing(home_of(context))
+    with writing(home, "retire") as warehouse:
         gone = retirement.retire(warehouse, keep, who=registry.acting_user(), why=why)
     print(
         f"deleted {len(gone.releases)} releases and {len(gone.models)} models, {gone.bytes / 1e6:.1f} MB: "
         f"{', '.join(gone.releases + gone.models) or 'nothing'}"
     )
+    publish_where_set(home)
 
 
 @commands.command()

@@ -53,14 +53,16 @@ def refresh(
 
 
 def _show(home: Home, report: dict[str, Any], as_json: bool) -> None:
-    """Print the report of a run; exit 1 unless a release is live."""
+    """Print the report of a run; exit 1 unless a release is live, and wherever it should be."""
     if as_json:
         print_json(report)
     elif report["state"] in {"rejected", "failed"}:
         _say_what_stays(home, report)
     else:
         _print_run(home, report)
-    if report["state"] in {"rejected", "failed"}:
+        for error in report["errors"]:
+            say(f"marquee: {error}", logging.ERROR)
+    if report["state"] in {"rejected", "failed"} or report["errors"]:
         raise typer.Exit(1)
 
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from orchestration.cli.common import JsonFlag, home_of, print_json
+from warehouse.home import Home
 
 commands = typer.Typer()
 
@@ -20,11 +21,28 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to bind to; loopback by default.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 5000,
     workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes; they share the mapped model.")] = 1,
+    store: Annotated[
+        str,
+        typer.Option("--from", metavar="STORE", help="Follow the releases of a store (s3://bucket/prefix), no home."),
+    ] = "",
+    cache: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what is fetched from the store.")] = Path(
+        "marquee-cache"
+    ),
 ) -> None:
     """Serve the sign-up page and live recommendations over HTTP."""
     from serving.http.server import serve as serve_http
+    from serving.settings import settings_from_environment
 
-    serve_http(home_of(context), host=host, port=port, workers=workers)
+    home, settings = home_of(context), settings_from_environment()
+    if store:
+        # Nobody collects a request log from a cache, unless the settings ask for one.
+        log = settings.request_log if "request_log" in settings.model_fields_set else False
+        settings = settings.model_copy(update={"store": store, "request_log": log})
+        home = Home(cache.absolute())
+        from warehouse.store.cache import StoreCache
+
+        StoreCache(store, home.root, settings.cache_bytes)
+    serve_http(home, host=host, port=port, workers=workers, settings=settings)
 
 
 @commands.command()

@@ -274,7 +274,10 @@ def _add_operations(app: FastAPI, service: Service) -> None:
     async def ready() -> Response:
         """Tell whether a release is loaded."""
         chosen = service.choose(None)
-        body = {"status": "ready", "release": chosen.snapshot.release, "deployment": deployment}
+        body: dict[str, Any] = {"status": "ready", "release": chosen.snapshot.release, "deployment": deployment}
+        store = service.store_state()
+        if store is not None:
+            body["store"] = store
         return Response(to_json(body), headers=_origin(chosen, deployment), media_type="application/json")
 
     @app.get("/metrics", include_in_schema=False)

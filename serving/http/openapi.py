@@ -146,12 +146,22 @@ class Lineage(BaseModel):
     checks: list[dict[str, Any]]
 
 
+class Store(_Document):
+    """The store that releases come from, and the last look at it: when it succeeded, and why it did not since."""
+
+    address: str
+    looked_at: str | None
+    age_seconds: float | None
+    problem: str
+
+
 class Health(_Document):
-    """Whether the process is there; `release` only where it is ready to answer."""
+    """Whether the process is there; `release` only where it is ready to answer, `store` where it follows one."""
 
     status: str
     release: str | None = None
     deployment: str
+    store: Store | None = None
 
 
 class ProblemDetails(_Document):

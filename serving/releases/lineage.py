@@ -12,8 +12,7 @@ import duckdb
 
 from recommender.errors import MarqueeError
 from warehouse.home import Home
-from warehouse.ingest.import_manifest import ManifestError
-from warehouse.ingest.import_manifest import read_manifest as read_source_manifest
+from warehouse.ingest.import_manifest import ManifestError, read_account
 from warehouse.queries import records
 
 
@@ -49,7 +48,7 @@ def describe_model(folder: Path) -> dict[str, Any]:
 def describe_source(home: Home, fingerprint: str) -> dict[str, Any]:
     """Account of a source: origin, time of import, and every file with size, rows and sha256."""
     try:
-        manifest = read_source_manifest(home.source_folder(fingerprint))
+        manifest = read_account(home.source_folder(fingerprint))
     except ManifestError as error:
         return {"fingerprint": fingerprint, "files": [], "note": f"the import is gone: {error}"}
     files = [

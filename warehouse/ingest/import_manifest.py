@@ -176,13 +176,13 @@ def _from_values(values: Mapping[str, Any], folder: Path) -> SourceManifest:
     return SourceManifest(**plain, folder=folder)
 
 
-def read_manifest(folder: Path) -> SourceManifest:
-    """Read and validate the manifest of an import.
+def read_account(folder: Path) -> SourceManifest:
+    """Read the manifest of an import, whose tables may be elsewhere.
 
     Raises
     ------
     ManifestError
-        If the folder has no readable manifest, is named otherwise, or lacks a table (or has one of another size).
+        If the folder has no readable manifest, or is named otherwise.
     """
     path = folder / MANIFEST_NAME
     try:
@@ -193,6 +193,18 @@ def read_manifest(folder: Path) -> SourceManifest:
         raise ManifestError(f"{path} cannot be read: {error}") from None
     if manifest.fingerprint != folder.name:
         raise ManifestError(f"{path} belongs to import {manifest.fingerprint}")
+    return manifest
+
+
+def read_manifest(folder: Path) -> SourceManifest:
+    """Read and validate the manifest of an import.
+
+    Raises
+    ------
+    ManifestError
+        As of `read_account`, or if the folder lacks a table (or has one of another size).
+    """
+    manifest = read_account(folder)
     for name, output in manifest.tables.items():
         table = manifest.table(name)
         if not table.is_file() or table.stat().st_size != output.bytes:

@@ -31,6 +31,9 @@ CLIENT_OPTIONS = {"connect_timeout": "5s", "read_timeout": "30s", "timeout": "6h
 INHERITED_OPTIONS = ("allow_http", "allow_invalid_certificates", "proxy_url", "proxy_excludes", *CLIENT_OPTIONS)
 """Options that the environment may set (`AWS_ALLOW_HTTP`); obstore forgets them once it is given any."""
 
+PASSING = re.compile(r"Generic \S+ error: |Error performing | in [\d.]+[nµm]?s\b|, after \d+ retries.*?(?= - )")
+"""What the library says that differs from try to try, or says nothing: an error that stays the same is told once."""
+
 RETRIES = {
     "max_retries": 3,
     "retry_timeout": timedelta(seconds=30),
@@ -125,7 +128,7 @@ def store_errors(url: str, done: str) -> Iterator[None]:
     except (BaseError, FileNotFoundError, PermissionError, ValueError) as error:
         text, _, details = str(error).partition("\n\nDebug source")
         code = re.search(r"<Code>(\w+)</Code>\s*<Message>([^<]*)", text)
-        told = f"{code[1]}, {code[2].rstrip('.')}" if code else " ".join(text.split())
+        told = f"{code[1]}, {code[2].rstrip('.')}" if code else " ".join(PASSING.sub(" ", text).split())
         if re.search("NoSuchBucket|ContainerNotFound", text):
             advice = "create it, or correct the address"
         elif re.search("PermissionDenied|Unauthenticated|Permission", type(error).__name__):
