@@ -46,6 +46,7 @@ OTHER_STEPS = (
 )
 """Steps of ingest and retirement."""
 
+<<<<<<< HEAD
 STORE_STEPS = (
     "store_file_sent",
     "store_files_sent",
@@ -58,6 +59,17 @@ STORE_STEPS = (
 
 FETCH_STEPS = ("file_fetched", "files_fetched", "cache_swept")
 """Steps of fetching a release from a store; then the link is swapped."""
+=======
+EXPORT_STEPS = (
+    "export_table_loaded",
+    "export_loaded",
+    "export_verified",
+    "export_switching",
+    "export_switched",
+    "export_retired",
+)
+"""Steps of an export, the same for every kind of target."""
+>>>>>>> 64c641e (Export releases to PostgreSQL, Redis and Parquet: loaded under their name, verified, switched to at once)
 
 
 def step(name: str) -> None:

@@ -1,9 +1,11 @@
-"""Commands about releases: `releases`, `promote`, `withdraw`, `rollback`, `retire` and `diff`.
+"""Commands about releases: `releases`, `promote`, `withdraw`, `rollback`, `retire`, `diff` and `export`.
 
-Belongs here: their arguments and what is printed. What they do is in `warehouse.releases`.
+Belongs here: their arguments and what is printed. What they do is in `warehouse.releases` and
+`warehouse.exports`.
 """
 
 import json
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated
 
@@ -11,6 +13,7 @@ import typer
 
 from orchestration.cli.common import JsonFlag, Why, existing, home_of, print_json, writing
 from orchestration.cli.store import publish_where_set
+from warehouse.logs import say
 
 commands = typer.Typer()
 
@@ -140,6 +143,46 @@ def diff(
         print(f"\n{' + '.join(map(str, example['pair']))}")
         print(f"  {release_a}: {'; '.join(map(str, example['a']))}")
         print(f"  {release_b}: {'; '.join(map(str, example['b']))}")
+
+
+@commands.command()
+def export(
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(
+            metavar="TARGET",
+            help="postgresql://..., redis://..., a folder or s3://, gs://, az:// (Parquet), or a name in exports.toml.",
+        ),
+    ],
+    release: Annotated[str | None, typer.Option(help="Which one; default: the live release.")] = None,
+    keep: Annotated[
+        int | None, typer.Option(min=1, help="Newest releases to keep there; default: 24, in Redis 2.")
+    ] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Load a release into a database or folder, verify it, and switch readers there to it.
+
+    One that is there already is only switched to.
+    """
+    from warehouse.exports.export import export_release
+    from warehouse.exports.release_file import open_release_file
+    from warehouse.exports.settings import asked_target
+
+    home = existing(home_of(context))
+    spec = asked_target(home, target, keep)
+    if spec.address.names_password:
+        say("the password in the address can be seen by others (ps); write ${NAME} there instead, in single quotes")
+    with open_release_file(home, release) as source:
+        done = export_release(source, spec, say)
+    if as_json:
+        facts = asdict(done)
+        print_json({**facts, "seen": done.seen.release, "rows": done.seen.rows})
+        return
+    how = f"{sum(done.seen.rows.values()):,} rows" if done.loaded else "nothing to load"
+    print(f"{done.target}: {done.release} is live there" + ("" if done.switched else " already") + f" ({how})")
+    if done.retired:
+        print(f"given up there: {', '.join(done.retired)}")
 
 
 def _overlap(overlap: float | None, changed: int) -> str:

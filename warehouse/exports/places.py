@@ -1,0 +1,98 @@
+"""Where Parquet files are put: a folder of this machine.
+
+Belongs here: files and the pointer by name. Does not belong here: which files there are (`parquet_files`).
+
+A file appears complete; the pointer is replaced at once.
+"""
+
+import fcntl
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import Protocol
+
+from warehouse.exports.address import Address, ExportError
+from warehouse.files import TEMPORARY, appear, file_sha256, flush_to_disk, write_text
+
+
+class Place(Protocol):
+    """A folder or a prefix of a bucket; names are relative to it and have slashes."""
+
+    def exclusive(self) -> AbstractContextManager[None]:
+        """Keep other exporters out while the block runs, as far as the place can."""
+
+    def put(self, local: Path, name: str) -> None:
+        """Move a complete local file there."""
+
+    def put_text(self, name: str, text: str) -> None:
+        """Write a small file."""
+
+    def read(self, name: str) -> bytes | None:
+        """Content of a small file; None if it is not there."""
+
+    def sha256(self, name: str) -> str:
+        """SHA-256 of what is there, read again."""
+
+    def swap(self, name: str, text: str) -> None:
+        """Replace a small file at once, unless somebody else has since the block began."""
+
+    def folders(self) -> list[str]:
+        """Names of the folders there."""
+
+    def delete(self, folder: str, first: str) -> None:
+        """Delete a folder, this file of it first."""
+
+
+class Folder:
+    """A folder of this machine."""
+
+    def __init__(self, address: Address) -> None:
+        text = address.resolved()
+        self.root = Path(text.removeprefix("file://")).expanduser().absolute()
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Hold a lock on a file there; the kernel frees it when the process ends."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / ".export.lock").open("a") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise ExportError(f"{self.root}: another export is running; try again when it has ended") from None
+            yield
+
+    def put(self, local: Path, name: str) -> None:
+        """Copy beside the final name, then rename."""
+        final = self.root / name
+        final.parent.mkdir(parents=True, exist_ok=True)
+        temporary = final.parent / f"{TEMPORARY}{final.name}"
+        shutil.move(local, temporary)
+        appear(temporary, final)
+
+    def put_text(self, name: str, text: str) -> None:
+        """Write beside the final name, then rename."""
+        write_text(self.root / name, text)
+
+    def read(self, name: str) -> bytes | None:
+        """Content of a file, if it is there."""
+        path = self.root / name
+        return path.read_bytes() if path.exists() else None
+
+    def sha256(self, name: str) -> str:
+        """Hash of the file as it is on disk."""
+        return file_sha256(self.root / name)
+
+    def swap(self, name: str, text: str) -> None:
+        """Rename; the lock keeps others out."""
+        self.put_text(name, text)
+
+    def folders(self) -> list[str]:
+        """Sub-folders."""
+        return [path.name for path in self.root.iterdir() if path.is_dir()]
+
+    def delete(self, folder: str, first: str) -> None:
+        """Delete a sub-folder."""
+        (self.root / folder / first).unlink(missing_ok=True)
+        flush_to_disk(self.root / folder)
+        shutil.rmtree(self.root / folder)
