@@ -46,7 +46,6 @@ OTHER_STEPS = (
 )
 """Steps of ingest and retirement."""
 
-<<<<<<< HEAD
 STORE_STEPS = (
     "store_file_sent",
     "store_files_sent",
@@ -59,7 +58,7 @@ STORE_STEPS = (
 
 FETCH_STEPS = ("file_fetched", "files_fetched", "cache_swept")
 """Steps of fetching a release from a store; then the link is swapped."""
-=======
+
 EXPORT_STEPS = (
     "export_table_loaded",
     "export_loaded",
@@ -69,7 +68,6 @@ EXPORT_STEPS = (
     "export_retired",
 )
 """Steps of an export, the same for every kind of target."""
->>>>>>> 64c641e (Export releases to PostgreSQL, Redis and Parquet: loaded under their name, verified, switched to at once)
 
 
 def step(name: str) -> None:

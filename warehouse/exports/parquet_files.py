@@ -5,7 +5,7 @@ order of the steps (`export`).
 
 ::
 
-    current.json                                   {"release": ..., "manifest": its sha256, "switched_at": ...}
+    current.json                                   {"release": ..., "manifest_sha256": ..., "switched_at": ...}
     <release>/manifest.json                        tables with their columns; files with rows, bytes, sha256
     <release>/movies/part-0.parquet
     <release>/pair_recommendations/shard=7/part-0.parquet    movie_a % 16 = 7
@@ -26,8 +26,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from warehouse.exports.address import Address, ExportError
-from warehouse.exports.places import Folder, Place
+from warehouse.exports.address import Address, ExportError, TargetError
+from warehouse.exports.places import POINTER, Place, open_place
 from warehouse.exports.release_file import Fingerprint, ReleaseFile
 from warehouse.exports.target import Seen
 from warehouse.faults import step
@@ -35,7 +35,6 @@ from warehouse.files import bytes_sha256, file_sha256
 from warehouse.queries import sql_text, utc_now
 from warehouse.schemas.definitions import model_of
 
-CURRENT = "current.json"
 MANIFEST = "manifest.json"
 RELEASE = re.compile(r"^\d{8}T\d{6}Z-[0-9a-f]{8}$")
 SHARDS = 16
@@ -50,7 +49,7 @@ class ParquetFiles:
 
     def __init__(self, address: Address) -> None:
         self._shown = address.shown
-        self._place: Place = Folder(address)
+        self._place: Place = open_place(address)
         self._files: list[dict[str, Any]] = []
         self._loaded: dict[str, Fingerprint] = {}
 
@@ -59,6 +58,7 @@ class ParquetFiles:
         """Keep other exporters out."""
         try:
             with self._place.exclusive():
+                self._current()  # refuses what is no target before anything is written
                 yield
         except OSError as error:
             raise ExportError(
@@ -119,11 +119,11 @@ class ParquetFiles:
         """Replace the file that names the live release."""
         sha256 = bytes_sha256(self._place.read(f"{release}/{MANIFEST}") or b"")
         now = self._current()
-        if (now.get("release"), now.get("manifest")) == (release, sha256):
+        if (now.get("release"), now.get("manifest_sha256")) == (release, sha256):
             return False
-        current = {"release": release, "manifest": sha256, "switched_at": utc_now().isoformat()}
+        current = {"release": release, "manifest_sha256": sha256, "switched_at": utc_now().isoformat()}
         step("export_switching")
-        self._place.swap(CURRENT, json.dumps(current) + "\n")
+        self._place.swap(POINTER, json.dumps(current) + "\n")
         return True
 
     def retire(self, keep: int) -> list[str]:
@@ -144,7 +144,13 @@ class ParquetFiles:
         return Seen(release, dict(rows))
 
     def _current(self) -> dict[str, Any]:
-        return dict(json.loads(self._place.read(CURRENT) or "{}"))
+        current = dict(json.loads(self._place.read(POINTER) or "{}"))
+        if current and "switched_at" not in current:
+            raise TargetError(
+                f"{self._shown}: {POINTER} there is not that of an export (a store of whole releases has one, too); "
+                "name another folder or prefix"
+            )
+        return current
 
     def _manifest(self, release: str) -> dict[str, Any]:
         return dict(json.loads(self._place.read(f"{release}/{MANIFEST}") or "{}"))

@@ -36,7 +36,7 @@ def test_a_release_is_written_as_it_is_for_every_reader(home_of_two: Path, tmp_p
     assert (first["release"], first["seen"], first["loaded"]) == (newer, newer, list(TABLES))
     pointer = json.loads((target / "current.json").read_text())
     text = (target / newer / "manifest.json").read_bytes()
-    assert (pointer["release"], pointer["manifest"]) == (newer, hashlib.sha256(text).hexdigest())
+    assert (pointer["release"], pointer["manifest_sha256"]) == (newer, hashlib.sha256(text).hexdigest())
     manifest = json.loads(text)
     for table, order in TABLES.items():
         files = f"{target}/{newer}/{table}/**/*.parquet"
@@ -147,6 +147,9 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line(
         (home_of_two / "exports.toml").write_text(text)
         assert words in said("lake", 2), text
     (home_of_two / "exports.toml").unlink()
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "current.json").write_text(json.dumps({"release": newer, "promoted_at": "yesterday"}))
+    assert "not that of an export" in said(tmp_path / "store", 2)
 
     if os.geteuid() == 0:
         enlarge(home_of_two, 5_000)
