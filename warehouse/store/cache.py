@@ -131,7 +131,7 @@ class StoreCache:
         lock = self.home.root / "store.lock"
         with suppress(WriterBusyError), writer_lock(lock, f"follow {self.url}", wait_seconds=0):
             last = self.last()
-            if time.time() - last.tried_at >= every:
+            if not 0 <= time.time() - last.tried_at < every:  # also where a clock was put back
                 now = self._looked(replace(last, tried_at=time.time()))
                 self._remember(now)
                 if now.problem != last.problem:
@@ -149,7 +149,7 @@ class StoreCache:
         if found is None:
             return replace(look, problem="")
         etag = str(found.version["e_tag"])
-        if etag == look.failed_etag and time.time() < look.retry_at:
+        if etag == look.failed_etag and 0 < look.retry_at - time.time() <= LONGEST_PAUSE:
             return look
         try:
             before = live_release(self.home)

@@ -102,7 +102,7 @@ def open_store(url: str, *, make_folder: bool = False) -> "ObjectStore":
         from obstore.store import from_url
     except ImportError:
         raise MissingExtraError(f"{url} needs obstore; install it: pip install 'marquee[store]'") from None
-    options: dict[str, Any] = {"mkdir": make_folder}
+    options: dict[str, Any] = {"mkdir": make_folder, "automatic_cleanup": True}
     if scheme != "file":
         names = {name: f"{SCHEMES[scheme]}_{name.upper()}" for name in INHERITED_OPTIONS}
         inherited = {name: os.environ[variable] for name, variable in names.items() if variable in os.environ}

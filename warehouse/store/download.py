@@ -98,6 +98,8 @@ class Fetch:
             raise StoreError(f"{self._url}/{key} ended after {size} of {file.bytes} bytes; the next try goes on there")
         if size > file.bytes or digest.hexdigest() != file.sha256:
             part.unlink()
+            if began:  # what an earlier try left may be to blame
+                return self._fetch_one(path, file)
             raise self._damaged(key, f"sha256 {digest.hexdigest()} instead of {file.sha256}")
         appear(part, path)
         step("file_fetched")

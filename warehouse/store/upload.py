@@ -5,6 +5,7 @@ middle is completed by the next one; until the pointer is replaced readers see w
 for a writer of the home or changes it. Does not belong here: what goes live (`warehouse.releases.promotion`).
 """
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -106,12 +107,19 @@ def _publish(
 
 
 def _described(home: Home, entry: dict[str, Any]) -> Manifest:
-    """Manifest of a release whose database is still what was registered."""
-    release = entry["release"]
-    manifest = describe(home, release, files_of(home, release, entry["model_version"], entry["source_fingerprint"]))
-    database = next(file for file in manifest.files if file.name.endswith(f"{release}.duckdb"))
-    if database.sha256 != entry["sha256"]:
-        raise ReleaseError(f"{home.release_file(release)} is damaged and is not published; see: marquee doctor")
+    """Manifest of a release whose files are still what was recorded of them."""
+    release, model = entry["release"], entry["model_version"]
+    manifest = describe(home, release, files_of(home, release, model, entry["source_fingerprint"]))
+    recorded = {home.release_file(release): entry["sha256"]}
+    for folder in (home.pack_folder(release), home.model_folder(model)):
+        if folder.exists():
+            files = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["files"]
+            recorded |= {folder / name: facts["sha256"] for name, facts in files.items()}
+    found = {home.root / file.name: file.sha256 for file in manifest.files}
+    for path, sha256 in recorded.items():
+        if found.get(path) != sha256:
+            what = "damaged" if path in found else "gone"
+            raise ReleaseError(f"{path} is {what}, so {release} is not published; see: marquee doctor")
     return manifest
 
 
