@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MARQUEE_HOME ?= $(CURDIR)/var
 
-.PHONY: setup run test check coverage dev serve lint format lock bench faults week clean
+.PHONY: setup run test check coverage dev serve lint format lock bench faults week deployment clean
 
 setup: .venv/compiled
 
@@ -70,6 +70,9 @@ faults: setup
 
 week: setup
 	$(BIN)/python -m tests.campaigns.week
+
+deployment: setup
+	$(BIN)/python -m tests.campaigns.deployment
 
 clean:
 	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* benchmarks/out

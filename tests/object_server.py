@@ -65,7 +65,9 @@ class ObjectServer:
         }
 
     def start(self) -> None:
-        """Start it and wait until objects can be written."""
+        """Start it, if it is not running, and wait until objects can be written."""
+        if self._process is not None:
+            return
         places = [f"-dir={self.folder / 'data'}", f"-s3.config={self.folder / 's3.json'}"]
         places += [f"-{part}.localSocket={self.folder / part}.sock" for part in ("s3", "filer")]
         ports = [f"-{name}={port}" for name, port in self.ports.items()]

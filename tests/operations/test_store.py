@@ -262,7 +262,6 @@ def test_whoever_is_killed_leaves_the_old_or_the_new(store: str, home_of_two: Pa
     """A publisher at each of its steps, then a follower at each of its own."""
     first, second = sorted(path.stem for path in (home_of_two / "published").glob("2*.duckdb"))
     environment = {name: os.environ[name] for name in os.environ if name.startswith(("AWS_", STORE_VARIABLE))}
-    environment["OBJECT_STORE_FORKED"] = "1"
     folder = tmp_path / "cache"
     for at in STORE_STEPS:
         for name in objects(store):
