@@ -43,7 +43,8 @@ def _publish(home: Home, url: str, as_json: bool) -> None:
     if as_json:
         print_json(done._asdict())
         return
-    sent = f"{done.files} files sent, {done.bytes / 1e6:.1f} MB; {done.copied} taken from the release before"
+    sent = f"{done.files} files, {done.bytes / 1e6:.1f} MB sent in {done.seconds:.1f} s"
+    sent += f"; {done.copied} taken from the release before" if done.copied else ""
     word = sent if done.files or done.copied else "its files were there" if done.changed else "it was already"
     print(f"{done.release} is live in {url}: {word}")
     if done.retired:
@@ -68,5 +69,5 @@ def pull(
     if as_json:
         print_json({**pulled._asdict(), "link": str(directory.absolute() / "current.duckdb")})
     else:
-        fetched = f"{pulled.bytes / 1e6:.1f} MB" if pulled.bytes else "it was there already"
+        fetched = f"{pulled.bytes / 1e6:.1f} MB in {pulled.seconds:.1f} s" if pulled.bytes else "it was there already"
         print(f"{directory / 'current.duckdb'} is {pulled.release} ({fetched})")

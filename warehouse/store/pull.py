@@ -4,6 +4,7 @@ Belongs here: a folder with the file and a link to it. Does not belong here: fol
 (`warehouse.store.cache`).
 """
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -19,11 +20,12 @@ ATTEMPTS = 3
 
 
 class Pulled(NamedTuple):
-    """What was pulled: the release, its file, and the bytes that had to be fetched."""
+    """What was pulled: the release, its file, the bytes that had to be fetched, and how long that took."""
 
     release: str
     file: Path
     bytes: int
+    seconds: float
 
 
 def pull(url: str, folder: Path, notify: Callable[[str], None] | None = None) -> Pulled:
@@ -38,6 +40,7 @@ def pull(url: str, folder: Path, notify: Callable[[str], None] | None = None) ->
     objects = open_store(url)
     folder.mkdir(parents=True, exist_ok=True)
     with writer_lock(folder / ".pull.lock", f"pull from {url}", wait_seconds=600.0, notify=notify):
+        started = time.perf_counter()
         for attempt in range(ATTEMPTS):
             found = read_pointer(objects, url)
             assert found is not None
@@ -53,4 +56,4 @@ def pull(url: str, folder: Path, notify: Callable[[str], None] | None = None) ->
                 if attempt == ATTEMPTS - 1:
                     raise
         point_link(folder / "current.duckdb", path.name)
-    return Pulled(release, path, fetched)
+    return Pulled(release, path, fetched, round(time.perf_counter() - started, 3))

@@ -6,6 +6,7 @@ for a writer of the home or changes it. Does not belong here: what goes live (`w
 """
 
 import json
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -46,6 +47,7 @@ class Published(NamedTuple):
         Files taken over from another release inside the store.
     retired : list of str
         Releases deleted.
+    seconds : float
     """
 
     release: str
@@ -54,6 +56,7 @@ class Published(NamedTuple):
     bytes: int
     copied: int
     retired: list[str]
+    seconds: float
 
 
 def publish(home: Home, url: str, notify: Callable[[str], None] | None = None) -> Published:
@@ -89,6 +92,7 @@ def publish(home: Home, url: str, notify: Callable[[str], None] | None = None) -
 def _publish(
     objects: "ObjectStore", url: str, home: Home, manifest: Manifest, entries: dict[str, dict[str, Any]]
 ) -> Published:
+    started = time.perf_counter()
     try:
         seen = read_pointer(objects, url)
     except NoObjectError:
@@ -103,7 +107,8 @@ def _publish(
     gone = {name for name, entry in entries.items() if entry["state"] == "retired"}
     with store_errors(url, "cleared of retired releases"):
         retired = _delete(objects, gone - {manifest.release})
-    return Published(manifest.release, changed, files, sent, copied, retired)
+    seconds = round(time.perf_counter() - started, 3)
+    return Published(manifest.release, changed, files, sent, copied, retired, seconds)
 
 
 def _described(home: Home, entry: dict[str, Any]) -> Manifest:
