@@ -113,7 +113,7 @@ def diff(
 ) -> None:
     """Show what changes for users from one release to another."""
     from orchestration.cli.evaluation_report import paired_change
-    from warehouse.releases.reader import compare_releases
+    from warehouse.releases.difference import OTHER_LISTS, compare_releases
 
     home = home_of(context)
     found = compare_releases(home, release_a, release_b)
@@ -126,6 +126,12 @@ def diff(
     print(f"{pairs['in_both']:,} pairs in both, {pairs['changed']:,} of them changed", end="")
     print(_overlap(overlap, pairs["changed"]))
     print(f"{pairs['only_a']:,} pairs only in {release_a}, {pairs['only_b']:,} only in {release_b}")
+    for name in OTHER_LISTS:
+        lists = found[name]
+        if lists is not None:
+            print(f"{name}: {lists['in_both']:,} lists in both, {lists['changed']:,} of them changed", end="")
+            print(_overlap(lists["mean_overlap"], lists["changed"]), end="")
+            print(f"; {lists['only_a']:,} only in {release_a}, {lists['only_b']:,} only in {release_b}")
     for name in ("model_version", "ratings_fingerprint", "genome_source", "code_version"):
         before, after = (side[name] for side in found["releases"])
         if before != after:

@@ -2,6 +2,7 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -100,26 +101,39 @@ def test_retire_keeps_the_newest_the_live_one_and_their_models(home: Path) -> No
     assert "is gone" in marquee(home, "promote", names(home)[1], expect=1).stderr
 
 
-def test_diff_counts_changed_pairs_like_a_plain_comparison(home: Path) -> None:
+def lists_of(home: Path, release: str, table: str, owner: str, listed: str) -> dict[tuple[Any, ...], list[int]]:
+    found: dict[tuple[Any, ...], list[int]] = {}
+    with duckdb.connect(str(home / "published" / f"{release}.duckdb"), read_only=True) as con:
+        for *key, film in con.execute(f"SELECT {owner}, {listed} FROM {table} ORDER BY {owner}, rank").fetchall():
+            found.setdefault(tuple(key), []).append(film)
+    return found
+
+
+def test_diff_counts_changed_lists_like_a_plain_comparison(home: Path) -> None:
     newest, middle, _ = names(home)
     found = marquee_json(home, "diff", middle, newest)
-    lists = []
-    for release in (middle, newest):
-        with duckdb.connect(str(home / "published" / f"{release}.duckdb"), read_only=True) as con:
-            pairs: dict[tuple[int, int], list[int]] = {}
-            for a, b, film in con.execute(
-                "SELECT movie_a, movie_b, movie_id FROM pair_recommendations ORDER BY movie_a, movie_b, rank"
-            ).fetchall():
-                pairs.setdefault((a, b), []).append(film)
-            lists.append(pairs)
-    before, after = lists
-    assert found["pairs"]["in_both"] == len(before.keys() & after.keys())
-    assert found["pairs"]["changed"] == sum(before[pair] != after[pair] for pair in before.keys() & after.keys())
-    overlaps = [
-        len(set(before[pair]) & set(after[pair])) / len(set(before[pair]) | set(after[pair])) for pair in before
-    ]
-    assert found["mean_overlap"] == pytest.approx(sum(overlaps) / len(overlaps))
+    kinds = {
+        "pairs": ("pair_recommendations", "movie_a, movie_b", "movie_id"),
+        "users": ("user_recommendations", "user_id", "movie_id"),
+        "similar": ("similar_movies", "movie_id", "similar_id"),
+        "popular": ("popular_movies", "list", "movie_id"),
+    }
+    for name, kind in kinds.items():
+        before, after = (lists_of(home, release, *kind) for release in (middle, newest))
+        both = before.keys() & after.keys()
+        overlaps = [len(set(before[key]) & set(after[key])) / len(set(before[key]) | set(after[key])) for key in both]
+        counted = {"mean_overlap": found["mean_overlap"], **found[name]}
+        assert counted == {
+            "in_both": len(both),
+            "only_a": len(before.keys() - both),
+            "only_b": len(after.keys() - both),
+            "changed": sum(before[key] != after[key] for key in both),
+            "mean_overlap": pytest.approx(sum(overlaps) / len(overlaps)),
+        }
+    assert found["pairs"]["changed"]
     assert found["examples"]
+    said = marquee(home, "diff", middle, newest).stdout
+    assert f"users: {found['users']['in_both']:,} lists in both, {found['users']['changed']:,} of them changed" in said
 
 
 CHANGES = {
