@@ -31,7 +31,7 @@ from warehouse.releases.registry import live_release
 from warehouse.store.client import StoreError, open_store
 from warehouse.store.download import DamagedObjectError, Fetch, part_of
 from warehouse.store.layout import Manifest, StoredFile
-from warehouse.store.pointer import Found, read_manifest, read_pointer
+from warehouse.store.pointer import read_manifest, read_pointer
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -120,7 +120,7 @@ class StoreCache:
         """What the last look found, by whichever process."""
         try:
             return Look(**json.loads(self._note.read_text(encoding="utf-8")))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError, TypeError):  # lost by a power cut, or of another version
             return Look(self.url)
 
     def look(self, every: float = 0.0) -> None:
@@ -156,7 +156,7 @@ class StoreCache:
             manifest = read_manifest(objects, self.url, found.pointer)
             wanted = self._make_room(manifest, {before, look.before}, {before})
             self._fetch(objects, manifest, wanted)
-            self._switch(found, manifest, before)
+            self._switch(manifest, before)
         except (StoreError, OSError) as error:
             return self._failed(look, etag, error)
         release = manifest.release
@@ -185,7 +185,7 @@ class StoreCache:
             seconds = time.perf_counter() - started
             self._notify(f"fetched {manifest.release}: {fetched / 1e6:.1f} MB in {seconds:.1f} s")
 
-    def _switch(self, found: Found, manifest: Manifest, before: str | None) -> None:
+    def _switch(self, manifest: Manifest, before: str | None) -> None:
         """Make a release that is complete the live one, and drop those before the one before it."""
         release = manifest.release
         write_text(self.home.root / "manifests" / f"{release}.json", manifest.encoded().decode())
