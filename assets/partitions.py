@@ -2,8 +2,8 @@
 
 import dagster as dg
 
+from warehouse.compute.units import SHARDS
 from warehouse.schemas.table import FIRST_MONTH
-from warehouse.tables.recommendations import SHARDS
 
 months = dg.MonthlyPartitionsDefinition(start_date=FIRST_MONTH, timezone="UTC", end_offset=1)
 """Months of `rated_at` (UTC), the present one included."""

@@ -1,41 +1,24 @@
 """The recs group: the sign-up films and the lists of their pairs, lists of users, similar and popular films."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 
 import dagster as dg
-import numpy as np
-from numpy.typing import NDArray
 
-from assets.common import OWNERS, Stopwatch, result, table_metadata
+from assets.common import OWNERS, Stopwatch, result, table_metadata, table_spec
 from assets.partitions import shards
-from recommender.ann.bound import bind
-from recommender.ann.index import open_index
-from recommender.ann.pairs import recommend_pairs_by_index
-from recommender.data.model_data import Neighbourhood
 from recommender.items.similar import SimilarFilms
-from recommender.neighbours.exact import recommend_pairs
-from recommender.pairs import PairRecommendations
 from recommender.parameters import ModelParameters
+from warehouse.compute.workers import Workers
 from warehouse.database import Warehouse
-from warehouse.faults import step
-from warehouse.releases.model_folder import INDEX_FILE, items_hash, latest_model, open_item_model
+from warehouse.recommending import Asked, recommend, versions_now
 from warehouse.tables.film_lists import (
     popular_version,
     similar_version,
     write_popular_movies,
     write_similar_movies,
 )
-from warehouse.tables.model_inputs import read_neighbourhood, require
-from warehouse.tables.recommendations import (
-    pairs_version,
-    shard_movies,
-    signup_version,
-    stale_shards,
-    write_pairs,
-    write_signup_movies,
-)
-from warehouse.tables.user_lists import read_rated, stale_buckets, users_base, users_version, write_users
+from warehouse.tables.model_inputs import read_neighbourhood
+from warehouse.tables.recommendations import make_signup_movies, signup_version
 from warehouse.tables.versions import table_version
 
 
@@ -53,105 +36,74 @@ def signup_movies(
     """Films a new user chooses from: the `top_movies` most liked that have a vector, one row per position."""
     watch = Stopwatch()
     version = signup_version(warehouse.con, parameters)
-    changed = table_version(warehouse.con, "recs.signup_movies") != version
-    if changed:
-        movie_ids = read_neighbourhood(warehouse, parameters).signup_movies()
-        with warehouse.transaction() as con:
-            write_signup_movies(con, movie_ids, parameters)
+    changed = make_signup_movies(warehouse, parameters)
     preview = (
         "SELECT position, title, s.likes FROM recs.signup_movies s JOIN raw.movies USING (movie_id) ORDER BY 1 LIMIT 8"
     )
     return result(watch, table_metadata(warehouse.con, "recs.signup_movies", preview), version=version, changed=changed)
 
 
-@dg.asset(
-    key=["recs", "pair_recommendations"],
-    group_name="recs",
-    kinds={"duckdb", "numpy"},
-    owners=OWNERS,
-    code_version="1",
-    partitions_def=shards,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=[["recs", "signup_movies"], ["model", "likes"], ["model", "annoy_indexes"]],
+PAIRS = table_spec(
+    "recs",
+    "pair_recommendations",
+    "Recommended films of every pair of sign-up films: one row per pair and rank, sharded by the smaller movie_id.",
+    [["recs", "signup_movies"], ["model", "likes"], ["model", "annoy_indexes"]],
+    {"duckdb", "numpy"},
 )
-def pair_recommendations(
-    context: dg.AssetExecutionContext,
-    parameters: dg.ResourceParam[ModelParameters],
-    warehouse: dg.ResourceParam[Warehouse],
-) -> dg.MaterializeResult:
-    """Recommended films of every pair of sign-up films: one row per pair and rank, sharded by the smaller movie_id."""
-    watch = Stopwatch()
-    chosen = sorted(int(key) for key in context.partition_keys)
-    require(
-        warehouse.con, "recs.signup_movies", signup_version(warehouse.con, parameters), "materialize recs/signup_movies"
-    )
-    version = pairs_version(warehouse.con, parameters, latest_model(warehouse.con)["model_version"])
-    changed = bool(stale_shards(warehouse.con, version, chosen))
-    summary = {}
-    if changed:
-        neighbourhood = read_neighbourhood(warehouse, parameters)
-        first = shard_movies(warehouse.con, chosen)
-        chunks = _engine(warehouse, neighbourhood)(first)
-        with warehouse.transaction() as con:
-            summary = write_pairs(con, chosen, chunks, version, parameters)
-    preview = """
+USERS = table_spec(
+    "recs",
+    "user_recommendations",
+    "Recommended films of every user with `min_likes` likes: one row per user and rank, in buckets by a hash of the "
+    "user. Made with the item model of the last retrain; of users whose ratings have changed since, the rest stays.",
+    [["model", "item_models"], ["model", "likes"]],
+    {"duckdb", "numpy"},
+)
+PREVIEWS = {
+    PAIRS.key: """
         SELECT a.title AS film_a, b.title AS film_b, rank, m.title AS recommended, score, votes
         FROM (FROM recs.pair_recommendations ORDER BY movie_a, movie_b, rank LIMIT 8) p
         JOIN raw.movies a ON a.movie_id = movie_a JOIN raw.movies b ON b.movie_id = movie_b
         JOIN raw.movies m ON m.movie_id = p.movie_id
         ORDER BY movie_a, movie_b, rank
-    """
-    metadata = table_metadata(warehouse.con, "recs.pair_recommendations", preview)
-    return result(watch, metadata | summary, version=version, changed=changed)
-
-
-def _engine(
-    warehouse: Warehouse, neighbourhood: Neighbourhood
-) -> Callable[[NDArray[np.int32]], Iterator[PairRecommendations]]:
-    """What finds the neighbours: exact search, or the index of the newest model."""
-    if neighbourhood.parameters.engine == "exact":
-        return partial(recommend_pairs, neighbourhood)
-    folder = warehouse.home.model_folder(latest_model(warehouse.con)["model_version"])
-    return partial(recommend_pairs_by_index, bind(open_index(folder / INDEX_FILE), neighbourhood))
-
-
-@dg.asset(
-    key=["recs", "user_recommendations"],
-    group_name="recs",
-    kinds={"duckdb", "numpy"},
-    owners=OWNERS,
-    code_version="1",
-    partitions_def=shards,
-    backfill_policy=dg.BackfillPolicy.single_run(),
-    deps=[["model", "item_models"], ["model", "likes"]],
-)
-def user_recommendations(
-    context: dg.AssetExecutionContext,
-    parameters: dg.ResourceParam[ModelParameters],
-    warehouse: dg.ResourceParam[Warehouse],
-) -> dg.MaterializeResult:
-    """Recommended films of every user with `min_likes` likes: one row per user and rank, in buckets by a hash of the
-    user. Made with the item model of the last retrain; of users whose ratings have changed since, the rest stays."""
-    watch = Stopwatch()
-    chosen = sorted(int(key) for key in context.partition_keys)
-    folder = warehouse.home.model_folder(latest_model(warehouse.con)["model_version"])
-    base = users_base(items_hash(folder), parameters)
-    changed = bool(stale_buckets(warehouse.con, users_version(warehouse.con, base), chosen))
-    summary = {"users_computed": 0, "buckets_replaced": 0}
-    if changed:
-        neighbourhood = read_neighbourhood(warehouse, parameters)
-        movie_ids = neighbourhood.catalogue.movie_ids
-        items, rated = open_item_model(folder, movie_ids), read_rated(warehouse, neighbourhood.catalogue)
-        with warehouse.transaction() as con:
-            summary = write_users(con, chosen, base, items, neighbourhood.likes, rated, movie_ids, parameters)
-            step("user_lists_committing")
-    preview = """
+    """,
+    USERS.key: """
         SELECT user_id, rank, title, score
         FROM (FROM recs.user_recommendations WHERE rank <= 4 LIMIT 8) JOIN raw.movies USING (movie_id)
         ORDER BY user_id, rank
+    """,
+}
+
+
+@dg.multi_asset(
+    name="recommendations",
+    specs=[PAIRS, USERS],
+    partitions_def=shards,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    can_subset=True,
+)
+def recommendations(
+    context: dg.AssetExecutionContext,
+    parameters: dg.ResourceParam[ModelParameters],
+    warehouse: dg.ResourceParam[Warehouse],
+    workers: dg.ResourceParam[Workers],
+) -> Iterator[dg.MaterializeResult]:
+    """Recompute what is out of date of the lists of pairs and users. Others may write the warehouse while it computes.
+
+    One step, because the lists of a release follow from the same ratings: what came in while one of two steps computed
+    would leave the other one's table behind.
     """
-    metadata = table_metadata(warehouse.con, "recs.user_recommendations", preview)
-    return result(watch, metadata | summary, version=users_version(warehouse.con, base), changed=changed)
+    watch = Stopwatch()
+    chosen = sorted(int(key) for key in context.partition_keys)
+    wanted = [spec.key for spec in (PAIRS, USERS) if spec.key in context.selected_asset_keys]
+    asked = Asked(*(chosen if key in wanted else () for key in (PAIRS.key, USERS.key)))
+    done = recommend(warehouse, parameters, asked, workers, context.log.info)
+    units = {"units_computed": done.computed, "units_reused": done.reused}
+    versions = versions_now(warehouse, parameters)
+    for key, table, version in ((PAIRS.key, "pairs", versions.pairs), (USERS.key, "users", versions.users)):
+        if key in wanted:
+            metadata = table_metadata(warehouse.con, ".".join(key.path), PREVIEWS[key]) | units
+            facts = done.facts.get(table)
+            yield result(watch, metadata | (facts or {}), key=key, version=version, changed=facts is not None)
 
 
 @dg.asset(
@@ -211,4 +163,4 @@ def popular_movies(
     return result(watch, metadata, version=version, changed=changed)
 
 
-ASSETS = [signup_movies, pair_recommendations, user_recommendations, similar_movies, popular_movies]
+ASSETS = [signup_movies, recommendations, similar_movies, popular_movies]

@@ -14,7 +14,7 @@ from orchestration.freshness import with_freshness
 from orchestration.jobs import JOBS
 from orchestration.logs import write_runs_as_json
 from orchestration.progress import progress_logger
-from orchestration.resources import CheckSettingsResource, ParametersResource, WarehouseResource
+from orchestration.resources import CheckSettingsResource, ParametersResource, WarehouseResource, WorkersResource
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
 
@@ -40,6 +40,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
             "check_settings": CheckSettingsResource(),
             "parameters": ParametersResource(),
             "warehouse": WarehouseResource(),
+            "workers": WorkersResource(),
             **(resources or {}),
         },
         loggers={"console": dg.colored_console_logger, "progress": progress_logger},

@@ -16,10 +16,11 @@ from pydantic import BaseModel, Field, create_model
 from checks.settings import CheckSettings, load_settings
 from orchestration.active_runs import run_lock
 from recommender.parameters import ModelParameters
+from warehouse.compute.workers import LocalWorkers, Workers
 from warehouse.database import WAIT_SECONDS, Warehouse, open_warehouse
 from warehouse.home import Home
 from warehouse.home_parameters import HomeParameters, home_parameters
-from warehouse.locks import WriterBusyError
+from warehouse.locks import WriterBusyError, writer_lock
 from warehouse.migrations import require_tables
 from warehouse.releases.repair import repair
 
@@ -95,8 +96,21 @@ CheckSettingsResource: type[dg.ConfigurableResource] = create_model(  # type: ig
 """Resource with one field per threshold; hands the checks a `CheckSettings`."""
 
 
+PASSES = "ingest_ratings"
+"""The job that may write the warehouse while another run computes. The others wait until that one has ended: two that
+recommend at once would make each other's tables out of date."""
+
+
+class WorkersResource(dg.ConfigurableResource):
+    """Who computes lists: threads of the run's process."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> Workers:
+        """Hand the assets what computes their units."""
+        return LocalWorkers()
+
+
 class WarehouseResource(dg.ConfigurableResource):
-    """The home's working database, open for the duration of a run under the writer's lock."""
+    """The home's working database, open during a run under the writer's lock, except while lists are computed."""
 
     wait_seconds: float = Field(default=WAIT_SECONDS, description="How long to wait for another writer.")
 
@@ -112,6 +126,10 @@ class WarehouseResource(dg.ConfigurableResource):
             with refused_once(context):
                 if run:
                     stack.enter_context(run_lock(home, run.run_id))
+                if run is None or run.job_name != PASSES:
+                    home.root.mkdir(parents=True, exist_ok=True)
+                    turn = writer_lock(home.turn_lock, purpose, wait_seconds=self.wait_seconds, notify=notify)
+                    stack.enter_context(turn)
                 warehouse = stack.enter_context(
                     open_warehouse(home, purpose, wait_seconds=self.wait_seconds, notify=notify)
                 )

@@ -10,8 +10,8 @@ import dagster as dg
 
 from orchestration.active_runs import active_run
 from orchestration.jobs import refresh_recommendations, retrain_model
+from warehouse.compute.units import SHARDS
 from warehouse.home import Home
-from warehouse.tables.recommendations import SHARDS
 
 ALL_SHARDS = {
     "dagster/asset_partition_range_start": "0",

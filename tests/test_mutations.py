@@ -26,16 +26,18 @@ from recommender.items.similar import SimilarFilms
 from recommender.neighbours.exact import recommend_pairs
 from recommender.parameters import ModelParameters, make_parameters
 from tests.homes import copy_home
+from warehouse.compute.units import SHARDS, pair_rows
+from warehouse.compute.workers import LocalWorkers
 from warehouse.database import Warehouse, open_warehouse
 from warehouse.home import Home
-from warehouse.releases.model_folder import items_hash, latest_model, open_item_model
+from warehouse.recommending import Asked, recommend
+from warehouse.releases.model_folder import latest_model
 from warehouse.releases.promotion import refusals
 from warehouse.releases.staging import stage_release
 from warehouse.tables.check_results import CheckResult
 from warehouse.tables.film_lists import write_similar_movies
 from warehouse.tables.model_inputs import read_neighbourhood
-from warehouse.tables.recommendations import SHARDS, pairs_version, signup_version, write_pairs
-from warehouse.tables.user_lists import BUCKETS, read_rated, users_base, write_users
+from warehouse.tables.recommendations import pairs_version, signup_version, write_pairs
 from warehouse.tables.versions import set_table_version
 
 PARAMETERS = make_parameters(settings={"top_movies": 40})
@@ -350,19 +352,16 @@ def _write(con: duckdb.DuckDBPyConnection, parameters: ModelParameters, false: N
     films = con.execute("SELECT count(*) FROM recs.signup_movies").fetchall()[0][0]
     set_table_version(con, "recs.signup_movies", signup_version(con, parameters), films)
     version = pairs_version(con, parameters, latest_model(con)["model_version"])
-    write_pairs(con, range(SHARDS), recommend_pairs(false), version, parameters)
+    write_pairs(con, range(SHARDS), map(pair_rows, recommend_pairs(false)), version, parameters)
 
 
 def _write_lists(warehouse: Warehouse, parameters: ModelParameters) -> None:
     """Bring the lists of users and films up to date with the parameters."""
-    true, con = read_neighbourhood(warehouse, parameters), warehouse.con
-    folder = warehouse.home.model_folder(latest_model(con)["model_version"])
-    movie_ids = true.catalogue.movie_ids
-    rated, items = read_rated(warehouse, true.catalogue), open_item_model(folder, movie_ids)
-    with warehouse.transaction():
-        base = users_base(items_hash(folder), parameters)
-        write_users(con, range(BUCKETS), base, items, true.likes, rated, movie_ids, parameters)
-        write_similar_movies(con, movie_ids, *SimilarFilms(true).lists(parameters.per_movie), parameters)
+    recommend(warehouse, parameters, Asked(users=range(SHARDS)), LocalWorkers(), print)
+    true = read_neighbourhood(warehouse, parameters)
+    with warehouse.transaction() as con:
+        lists = SimilarFilms(true).lists(parameters.per_movie)
+        write_similar_movies(con, true.catalogue.movie_ids, *lists, parameters)
 
 
 # -- the working tables ------------------------------------------------------------------------------------------------

@@ -1,14 +1,15 @@
 """The working database: one connection of one writing process, opened under the writer's lock.
 
-Belongs here: opening, configuring, transactions, closing. Does not belong here: what the tables
-mean (`warehouse.tables`) or reading by consumers, who never open this file.
+Belongs here: opening, configuring, transactions, letting others write for a while, closing. Does not belong here: what
+the tables mean (`warehouse.tables`) or reading by consumers, who never open this file.
 """
 
 import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -31,11 +32,14 @@ class Warehouse:
     ----------
     home : Home
     con : duckdb.DuckDBPyConnection
+        Another one after `released`.
     """
 
-    def __init__(self, home: Home, con: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, home: Home, opened: Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]) -> None:
         self.home = home
-        self.con = con
+        self._opened = opened
+        self._stack = ExitStack()
+        self.con = self._stack.enter_context(opened())
         self.kept: dict[str, tuple[str, object]] = {}
         """Large arrays read from tables, by name, each with the version of the tables they were read from."""
 
@@ -50,6 +54,29 @@ class Warehouse:
             raise
         self.con.execute("COMMIT")
 
+    def close(self) -> None:
+        """Close the database and free the lock."""
+        self._stack.close()
+
+    @contextmanager
+    def released(self) -> Iterator[None]:
+        """Let others write during the block: the database is closed, the lock is free; both are taken again after it.
+
+        Tables may have changed then. If the block is interrupted, the database stays closed.
+
+        Raises
+        ------
+        WriterBusyError
+            If another writer goes on for too long after the block.
+        """
+        self.close()
+        try:
+            yield
+        except Exception:
+            self.con = self._stack.enter_context(self._opened())
+            raise
+        self.con = self._stack.enter_context(self._opened())
+
     def keep(self, name: str, version: str, read: Callable[[], object]) -> object:
         """Return what `read` returned for this version the last time, or read it now; one version is kept."""
         known = self.kept.get(name)
@@ -58,6 +85,11 @@ class Warehouse:
             known = (version, read())
             self.kept[name] = known
         return known[1]
+
+    def keep_instead(self, name: str, value: object) -> None:
+        """Keep another form of the same content."""
+        if name in self.kept:
+            self.kept[name] = (self.kept[name][0], value)
 
 
 def connect(path: Path, home: Home, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
@@ -101,18 +133,30 @@ def open_warehouse(
         If the block fails because tables or columns of the database are missing.
     """
     home.create()
-    with ExitStack() as stack:
-        stack.enter_context(writer_lock(home.writer_lock, purpose, wait_seconds=wait_seconds, notify=notify))
+    warehouse = Warehouse(home, partial(_locked_connection, home, purpose, wait_seconds, notify))
+    try:
+        bring_up_to_date(warehouse.con, home.warehouse)
+        yield warehouse
+    except (duckdb.CatalogException, duckdb.BinderException):
+        require_tables(warehouse.con, home.warehouse)
+        raise
+    finally:
+        warehouse.close()
+
+
+@contextmanager
+def _locked_connection(
+    home: Home, purpose: str, wait_seconds: float, notify: Callable[[str], None] | None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Hold the writer's lock and a connection for writing."""
+    with writer_lock(home.writer_lock, purpose, wait_seconds=wait_seconds, notify=notify):
         shutil.rmtree(home.scratch, ignore_errors=True)
         home.scratch.mkdir(exist_ok=True)
         con = _connect_when_closed(home, wait_seconds, notify)
-        stack.callback(con.close)
-        bring_up_to_date(con, home.warehouse)
         try:
-            yield Warehouse(home, con)
-        except (duckdb.CatalogException, duckdb.BinderException):
-            require_tables(con, home.warehouse)
-            raise
+            yield con
+        finally:
+            con.close()
 
 
 def _connect_when_closed(

@@ -1,12 +1,13 @@
 """Named steps at which a test may kill the process, to show that the next run repairs whatever it leaves.
 
-Belongs here: the names and the one function. Without the variable a step does nothing.
+Belongs here: the names and the one function. Without the variables a step does nothing.
 """
 
 import os
 import signal
 
 KILL_VARIABLE = "MARQUEE_KILL_AT"
+STOP_VARIABLE = "MARQUEE_STOP_AT"
 
 STEPS = (
     "pack_written",
@@ -34,6 +35,16 @@ MODEL_STEPS = (
     "model_recorded",
 )
 """Steps of training: likes, user vectors, the index and the folder it appears in."""
+
+UNIT_STEPS = (
+    "work_pack_appeared",
+    "unit_written",
+    "unit_finished",
+    "units_finished",
+    "pairs_committing",
+    "units_committed",
+)
+"""Steps of computing apart from the database; after each unit the run can go on where it was."""
 
 OTHER_STEPS = (
     "ratings_imported",
@@ -71,6 +82,8 @@ EXPORT_STEPS = (
 
 
 def step(name: str) -> None:
-    """Say that a named step is reached; ends the process as a power cut would if that step is to be fatal."""
+    """Say that a named step is reached: a test may have the process end there as by a power cut, or wait for it."""
     if os.environ.get(KILL_VARIABLE) == name:
         os.kill(os.getpid(), signal.SIGKILL)
+    if os.environ.get(STOP_VARIABLE) == name:
+        os.kill(os.getpid(), signal.SIGSTOP)

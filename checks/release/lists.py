@@ -13,8 +13,8 @@ import numpy as np
 from checks.release.staged import Staged
 from recommender.data.model_data import Neighbourhood
 from recommender.lists import ProfileError, recommend_list
+from warehouse.compute.packs import PackError
 from warehouse.queries import one_row
-from warehouse.releases.pack import PackError
 from warehouse.tables.check_results import CheckResult
 
 SHORT_LISTS_ASKED = 20

@@ -22,10 +22,9 @@ from checks.results import timed
 from checks.settings import CheckSettings
 from checks.tables.conformance import check_columns, check_schema
 from checks.tables.suite import REQUIRED_TABLE_CHECKS
-from warehouse.files import file_sha256
+from warehouse.compute.packs import PackError, damaged_files, read_manifest
 from warehouse.home import Home
 from warehouse.queries import one_row
-from warehouse.releases.pack import PackError, read_manifest
 from warehouse.schemas.models import PUBLISHED_MODELS
 from warehouse.schemas.table import FIRST_MONTH
 from warehouse.sql import sql
@@ -213,7 +212,7 @@ def pack_as_manifest(staged: Staged) -> CheckResult:
     folder = staged.home.pack_folder(staged.release)
     try:
         manifest = read_manifest(folder)
-        wrong = [name for name, facts in manifest["files"].items() if file_sha256(folder / name) != facts["sha256"]]
+        wrong = damaged_files(folder, manifest)
         if manifest["release"] != staged.release:
             wrong.append(f"belongs to {manifest['release']}")
     except (PackError, OSError) as error:

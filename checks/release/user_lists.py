@@ -11,8 +11,9 @@ import numpy as np
 
 from checks.release.staged import LIVE, Staged
 from recommender.data.weights import SCORE_ONE
+from warehouse.compute.packs import PackError
 from warehouse.queries import one_row
-from warehouse.releases.pack import PackError, ReleaseLists, open_lists
+from warehouse.releases.pack import ReleaseLists, open_lists
 from warehouse.tables.check_results import CheckResult
 
 COMPARED_USERS = 20_000

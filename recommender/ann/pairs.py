@@ -43,26 +43,40 @@ def recommend_pairs_by_index(
     ValueError
         If a film of `first_movies` is not a sign-up film.
     """
-    neighbourhood = bound.neighbourhood
-    signup = signup_films(neighbourhood)
-    scores = film_scores(neighbourhood, signup)
-    shared = _Shared(
-        bound,
-        signup,
-        exact_scores(everybody(neighbourhood), scores),
-        make_votes(neighbourhood, neighbourhood.companions.shares, threads),
-    )
-    rows = neighbourhood.catalogue.vector_rows[signup]
-    points = neighbourhood.catalogue.vectors[rows].astype(np.float64) @ bound.index.directions
-    for first in first_indices(neighbourhood, signup, first_movies):
-        seconds = np.arange(first + 1, len(signup))
-        if len(seconds) == 0:
-            continue
-        both = scores.similarities[[first]][:, rows]
-        squares = both[0, first] + 2 * both[0, seconds] + scores.similarities[seconds, rows[seconds]]
-        lengths = np.sqrt(np.maximum(squares, np.finfo(float).tiny))[:, None]
-        profiles = (points[first] + points[seconds]) / lengths - bound.index.offset
-        yield _one_first_film(shared, int(first), seconds, profiles, threads)
+    yield from IndexPairSearch(bound, threads=threads).pairs(first_movies)
+
+
+class IndexPairSearch:
+    """What `recommend_pairs_by_index` does, prepared once for any number of shards; used by one thread at a time."""
+
+    def __init__(self, bound: BoundIndex, *, threads: int | None = None) -> None:
+        neighbourhood = bound.neighbourhood
+        signup = signup_films(neighbourhood)
+        scores = film_scores(neighbourhood, signup)
+        self._scores, self._threads = scores, threads
+        self._shared = _Shared(
+            bound,
+            signup,
+            exact_scores(everybody(neighbourhood), scores),
+            make_votes(neighbourhood, neighbourhood.companions.shares, threads),
+        )
+        rows = neighbourhood.catalogue.vector_rows[signup]
+        self._points = neighbourhood.catalogue.vectors[rows].astype(np.float64) @ bound.index.directions
+
+    def pairs(self, first_movies: ArrayLike | None = None) -> Iterator[PairRecommendations]:
+        """Recommend films for the pairs whose smaller movie_id is among these; default: all pairs."""
+        bound, signup, points = self._shared.bound, self._shared.signup, self._points
+        rows = bound.neighbourhood.catalogue.vector_rows[signup]
+        similarities = self._scores.similarities
+        for first in first_indices(bound.neighbourhood, signup, first_movies):
+            seconds = np.arange(first + 1, len(signup))
+            if len(seconds) == 0:
+                continue
+            both = similarities[[first]][:, rows]
+            squares = both[0, first] + 2 * both[0, seconds] + similarities[seconds, rows[seconds]]
+            lengths = np.sqrt(np.maximum(squares, np.finfo(float).tiny))[:, None]
+            profiles = (points[first] + points[seconds]) / lengths - bound.index.offset
+            yield _one_first_film(self._shared, int(first), seconds, profiles, self._threads)
 
 
 class _Shared(NamedTuple):

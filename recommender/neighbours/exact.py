@@ -33,7 +33,7 @@ from recommender.pairs import (
 )
 from recommender.voting.pair_vote import make_votes
 
-__all__ = ["MEMORY_BUDGET", "PairRecommendations", "joined", "recommend_pairs", "recommend_some"]
+__all__ = ["MEMORY_BUDGET", "PairRecommendations", "PairSearch", "joined", "recommend_pairs", "recommend_some"]
 
 MEMORY_BUDGET = 1_250_000_000
 """Bytes of tiles, candidates and answers the search holds at a time, unless the caller says otherwise."""
@@ -67,16 +67,33 @@ def recommend_pairs(
     ValueError
         If a film of `first_movies` is not a sign-up film.
     """
-    signup = signup_films(neighbourhood)
-    firsts = first_indices(neighbourhood, signup, first_movies)
-    classes = user_classes(neighbourhood, signup, LANES, threads)
-    search = _Search(neighbourhood, signup, classes, neighbourhood.companions.shares, threads, memory_budget)
-    asked = second_films(firsts, len(signup))
-    for group in search.groups(asked, neighbourhood.neighbours):
-        answers = search.answers(firsts[group], asked[group])
-        pairs = np.argwhere(asked[group])
-        first, second = signup[firsts[group][pairs[:, 0]]], signup[pairs[:, 1]]
-        yield as_rows(neighbourhood, first, second, answers)
+    yield from PairSearch(neighbourhood, threads=threads, memory_budget=memory_budget).pairs(first_movies)
+
+
+class PairSearch:
+    """The search of all pairs of sign-up films, prepared once for any number of shards: `recommend_pairs` in parts.
+
+    Used by one thread at a time. Arguments are those of `recommend_pairs`.
+    """
+
+    def __init__(
+        self, neighbourhood: Neighbourhood, *, threads: int | None = None, memory_budget: int = MEMORY_BUDGET
+    ) -> None:
+        self._signup = signup_films(neighbourhood)
+        classes = user_classes(neighbourhood, self._signup, LANES, threads)
+        shares = neighbourhood.companions.shares
+        self._search = _Search(neighbourhood, self._signup, classes, shares, threads, memory_budget)
+
+    def pairs(self, first_movies: ArrayLike | None = None) -> Iterator[PairRecommendations]:
+        """Recommend films for the pairs whose smaller movie_id is among these; default: all pairs."""
+        neighbourhood, signup = self._search.neighbourhood, self._signup
+        firsts = first_indices(neighbourhood, signup, first_movies)
+        asked = second_films(firsts, len(signup))
+        for group in self._search.groups(asked, neighbourhood.neighbours):
+            answers = self._search.answers(firsts[group], asked[group])
+            pairs = np.argwhere(asked[group])
+            first, second = signup[firsts[group][pairs[:, 0]]], signup[pairs[:, 1]]
+            yield as_rows(neighbourhood, first, second, answers)
 
 
 def recommend_some(

@@ -35,9 +35,10 @@ from serving.releases.filters import FilmFacts, film_facts
 from serving.releases.lineage import check_rows, describe_model, describe_source, release_row
 from serving.releases.pair_table import PairTable, load_pair_table
 from serving.search.titles import TitleIndex, index_titles
+from warehouse.compute.packs import read_manifest
 from warehouse.home import Home
 from warehouse.releases.model_folder import INDEX_FILE
-from warehouse.releases.pack import ReleaseLists, open_lists, open_pack, read_manifest
+from warehouse.releases.pack import ReleaseLists, open_lists, open_pack
 
 
 class SnapshotError(MarqueeError):

@@ -7,10 +7,10 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from warehouse.code import code_version
 from warehouse.database import open_warehouse
 from warehouse.home import Home
 from warehouse.tables.versions import (
-    code_version,
     digest,
     set_table_version,
     table_notes,

@@ -18,6 +18,9 @@ from recommender.data.catalogue import positions_of
 from recommender.errors import MarqueeError
 from recommender.items.model import ItemModel
 from recommender.parameters import ModelParameters
+from warehouse.code import code_version
+from warehouse.compute import packs
+from warehouse.compute.packs import INDEX_FILE, WrittenFile
 from warehouse.database import Warehouse
 from warehouse.faults import step
 from warehouse.files import TEMPORARY, appear, file_sha256, remove_leftovers, write_json
@@ -26,11 +29,10 @@ from warehouse.schemas.definitions import columns_of
 from warehouse.tables.genome import genome_source_of
 from warehouse.tables.held_source import require_source
 from warehouse.tables.model_inputs import inputs_version
-from warehouse.tables.versions import code_version, digest, table_version, version_name
+from warehouse.tables.versions import digest, table_version, version_name
 
-INDEX_FILE = "users.ann"
 ITEM_FILMS = "item_films.npy"
-ITEM_WEIGHTS = "item_weights.npy"
+ITEM_WEIGHTS = f"{packs.ITEM_WEIGHTS}.npy"
 """The item model: movie_ids of all films in its order, and its weights."""
 
 
@@ -160,6 +162,12 @@ def items_hash(folder: Path) -> str:
     """Hash of the content of a model's item model; empty if it has none."""
     files = read_model_manifest(folder)["files"]
     return digest(*(files[name]["sha256"] for name in (ITEM_FILMS, ITEM_WEIGHTS))) if ITEM_WEIGHTS in files else ""
+
+
+def model_files(folder: Path) -> dict[str, WrittenFile]:
+    """Files of a model by name without suffix, with their sha256."""
+    files = read_model_manifest(folder)["files"]
+    return {Path(name).stem: WrittenFile(folder / name, facts["sha256"]) for name, facts in files.items()}
 
 
 def read_model_manifest(folder: Path) -> dict[str, Any]:

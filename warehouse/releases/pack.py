@@ -1,11 +1,9 @@
 """Serving packs: the arrays that answer live questions, one .npy file each, beside a release; memory-mapped.
 
-Belongs here: writing and reading `published/<release>.pack/`. Does not belong here: what is done with the arrays
-(`recommender.lists`), or which release is live.
+Belongs here: writing and reading `published/<release>.pack/`. Does not belong here: what every pack has in common
+(`warehouse.compute.packs`), what is done with the arrays (`recommender.lists`), or which release is live.
 """
 
-import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,39 +12,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from recommender.data.catalogue import Catalogue
-from recommender.data.companions import Companions
-from recommender.data.likes import Likes
 from recommender.data.model_data import Neighbourhood
 from recommender.data.rated import Rated
-from recommender.errors import MarqueeError
 from recommender.items.model import ItemModel
-from recommender.parameters import recorded_parameters
+from warehouse.compute.packs import (
+    ITEM_WEIGHTS,
+    WrittenFile,
+    map_arrays,
+    neighbourhood_arrays,
+    neighbourhood_of,
+    read_manifest,
+    write_arrays,
+)
 from warehouse.faults import step
-from warehouse.files import TEMPORARY, appear, file_sha256, link_or_copy, write_json
-
-ITEM_WEIGHTS = "item_weights"
-
-
-class PackError(MarqueeError):
-    """A serving pack is missing or damaged; the message names the file."""
-
-
-def _arrays(neighbourhood: Neighbourhood) -> dict[str, np.ndarray[Any, Any]]:
-    likes, catalogue = neighbourhood.likes, neighbourhood.catalogue
-    return {
-        "user_ids": likes.user_ids,
-        "likes_indptr": likes.indptr,
-        "likes_films": likes.films,
-        "user_norms": neighbourhood.norms,
-        "user_eligible": neighbourhood.eligible,
-        "movie_ids": catalogue.movie_ids,
-        "movie_likes": catalogue.like_counts,
-        "vector_rows": catalogue.vector_rows,
-        "vectors": catalogue.vectors,
-        "companion_films": neighbourhood.companions.films,
-        "companion_shares": neighbourhood.companions.shares,
-    }
+from warehouse.files import appear
 
 
 @dataclass(frozen=True)
@@ -107,7 +86,7 @@ def write_pack(
     neighbourhood: Neighbourhood,
     lineage: Mapping[str, Any],
     lists: ReleaseLists,
-    item_weights: Path,
+    written: Mapping[str, WrittenFile],
 ) -> None:
     """Write a pack; it appears at `folder` complete or not at all.
 
@@ -119,40 +98,16 @@ def write_pack(
     lineage : mapping
         Release, model_version, fingerprints; goes to manifest.json beside shapes, dtypes and sha256 of the arrays.
     lists : ReleaseLists
-    item_weights : Path
-        The weights of `lists.items` in the model's folder; the pack links to the same file.
+    written : mapping of str to WrittenFile
+        Arrays that are in files already, at least the weights of `lists.items` in the model's folder; the pack links to
+        the same files.
     """
-    temporary = folder.parent / f"{TEMPORARY}{folder.name}"
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
-    files = {}
-    arrays = _arrays(neighbourhood) | _list_arrays(lists) | {ITEM_WEIGHTS: lists.items.weights}
-    for name, array in arrays.items():
-        path = temporary / f"{name}.npy"
-        if name == ITEM_WEIGHTS:
-            link_or_copy(item_weights, path)
-        else:
-            np.save(path, np.ascontiguousarray(array))
-        files[path.name] = {"sha256": file_sha256(path), "dtype": str(array.dtype), "shape": list(array.shape)}
-    manifest = {**lineage, "parameters": neighbourhood.parameters.model_dump(), "files": files}
-    write_json(temporary / "manifest.json", manifest)
+    arrays = neighbourhood_arrays(neighbourhood) | _list_arrays(lists) | {ITEM_WEIGHTS: lists.items.weights}
+    facts = {**lineage, "parameters": neighbourhood.parameters.model_dump()}
+    temporary = write_arrays(folder, arrays, facts, written)
     step("pack_written")
     appear(temporary, folder)
     step("pack_appeared")
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Read a pack's manifest.
-
-    Raises
-    ------
-    PackError
-        If it is missing or cannot be read.
-    """
-    try:
-        return dict(json.loads((folder / "manifest.json").read_text(encoding="utf-8")))
-    except (OSError, json.JSONDecodeError) as error:
-        raise PackError(f"{folder / 'manifest.json'} cannot be read ({error}); stage the release again") from None
 
 
 def open_pack(folder: Path) -> Neighbourhood:
@@ -164,15 +119,7 @@ def open_pack(folder: Path) -> Neighbourhood:
         If a file is missing or has another shape than the manifest says.
     """
     manifest = read_manifest(folder)
-    arrays = _mapped(folder, manifest)
-    return Neighbourhood(
-        Likes(arrays["user_ids"], arrays["likes_indptr"], arrays["likes_films"]),
-        Catalogue(arrays["movie_ids"], arrays["movie_likes"], arrays["vectors"], arrays["vector_rows"]),
-        arrays["user_norms"],
-        arrays["user_eligible"],
-        recorded_parameters(manifest["parameters"]),
-        _companions(arrays),
-    )
+    return neighbourhood_of(map_arrays(folder, manifest), manifest)
 
 
 def open_lists(folder: Path) -> ReleaseLists | None:
@@ -183,7 +130,7 @@ def open_lists(folder: Path) -> ReleaseLists | None:
     PackError
         As `open_pack`.
     """
-    arrays = _mapped(folder, read_manifest(folder))
+    arrays = map_arrays(folder, read_manifest(folder))
     if "user_list_films" not in arrays:
         return None
     popular = {}
@@ -199,24 +146,3 @@ def open_lists(folder: Path) -> ReleaseLists | None:
         arrays["similar_scores"],
         popular,
     )
-
-
-def _mapped(folder: Path, manifest: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-    """All arrays of a pack by name."""
-    arrays = {}
-    for name, facts in manifest["files"].items():
-        try:
-            array = np.asarray(np.load(folder / name, mmap_mode="r", allow_pickle=False))  # views of memmaps are slow
-        except (OSError, ValueError) as error:
-            raise PackError(f"{folder / name} cannot be read ({error}); stage the release again") from None
-        if list(array.shape) != facts["shape"] or str(array.dtype) != facts["dtype"]:
-            raise PackError(f"{folder / name} is not what its manifest says; stage the release again")
-        arrays[name.removesuffix(".npy")] = array
-    return arrays
-
-
-def _companions(arrays: Mapping[str, np.ndarray[Any, Any]]) -> Companions:
-    """What is kept of P; nothing in a pack from before the score of films, which counted plain votes."""
-    if "companion_films" in arrays:
-        return Companions(arrays["companion_films"], arrays["companion_shares"])
-    return Companions(np.zeros(0, dtype=np.int32), np.zeros((0, len(arrays["movie_ids"])), dtype=np.int32))

@@ -15,14 +15,18 @@ import duckdb
 
 from recommender.data.model_data import Neighbourhood
 from recommender.parameters import ModelParameters
+from warehouse.code import code_version
+from warehouse.compute.packs import ITEM_WEIGHTS, WrittenFile
+from warehouse.compute.units import SHARDS
 from warehouse.database import Warehouse, connect
 from warehouse.files import remove_leftovers, write_json
 from warehouse.home import Home
-from warehouse.releases.model_folder import ITEM_WEIGHTS, items_hash, latest_model, open_item_model
+from warehouse.releases.model_folder import items_hash, latest_model, model_files, open_item_model
 from warehouse.releases.pack import ReleaseLists, write_pack
 from warehouse.releases.promotion import refusals
 from warehouse.releases.registry import STAGING_NOTE, live_release, mirror_registry, register
 from warehouse.releases.release_file import Audit, write_release_file
+from warehouse.releases.work_pack import arrays_there, content_version
 from warehouse.tables.check_results import (
     CheckResult,
     Conditions,
@@ -42,7 +46,7 @@ from warehouse.tables.genome import genome_source_of
 from warehouse.tables.held_source import require_source
 from warehouse.tables.model_inputs import StaleTableError, inputs_version, read_neighbourhood, require
 from warehouse.tables.ratings import input_files
-from warehouse.tables.recommendations import SHARDS, changed_parameters, pairs_version, signup_version, stale_shards
+from warehouse.tables.recommendations import changed_parameters, pairs_version, signup_version, stale_shards
 from warehouse.tables.user_lists import (
     BUCKETS,
     read_rated,
@@ -51,7 +55,7 @@ from warehouse.tables.user_lists import (
     users_base,
     users_version,
 )
-from warehouse.tables.versions import code_version, digest, table_version, version_name
+from warehouse.tables.versions import digest, table_version, version_name
 
 
 @dataclass(frozen=True)
@@ -212,12 +216,21 @@ def stage_release(
     write_json(home.published / STAGING_NOTE, {"release": release})
     shutil.rmtree(pack, ignore_errors=True)
     neighbourhood, model = read_neighbourhood(warehouse, parameters), described["model_version"]
-    weights = home.model_folder(model) / ITEM_WEIGHTS
-    write_pack(pack, neighbourhood, lineage, read_lists(warehouse, neighbourhood, model), weights)
+    lists = read_lists(warehouse, neighbourhood, model)
+    write_pack(pack, neighbourhood, lineage, lists, _written(warehouse, parameters, model))
     written = write_release_file(warehouse, lineage, audit, conditions.against)
     register(warehouse, lineage, written.row_counts, written.results, conditions)
     (home.published / STAGING_NOTE).unlink()
+    shutil.rmtree(home.work, ignore_errors=True)
     return StagedRelease(release, False, written.results)
+
+
+def _written(warehouse: Warehouse, parameters: ModelParameters, model: str) -> dict[str, WrittenFile]:
+    """Arrays of the pack that are in files already: those that lists were computed from, and the model's."""
+    folder = warehouse.home.model_folder(model)
+    base = users_base(items_hash(folder), parameters)
+    there = arrays_there(warehouse.home, content_version(warehouse.con, parameters, base))
+    return {ITEM_WEIGHTS: model_files(folder)[ITEM_WEIGHTS], **there}
 
 
 def _check_again(warehouse: Warehouse, release: str, audit: Audit, conditions: Conditions) -> None:

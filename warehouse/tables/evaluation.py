@@ -17,7 +17,8 @@ from recommender.evaluation.evaluate import CURRENT, NIGHTLY_CASES, Measurement,
 from recommender.evaluation.long_profiles import evaluate_users
 from recommender.evaluation.splits import LIKED, Ratings
 from recommender.parameters import ModelParameters
-from warehouse.tables.versions import code_version, digest, set_table_version, table_notes, table_version
+from warehouse.code import code_version
+from warehouse.tables.versions import digest, set_table_version, table_notes, table_version
 
 TABLE = "model.evaluation"
 

@@ -16,11 +16,13 @@ from recommender.data.catalogue import Catalogue, positions_of
 from recommender.data.likes import film_positions
 from recommender.data.weights import SCORE_ONE
 from recommender.parameters import ModelParameters
+from warehouse.code import code_version
+from warehouse.compute.units import rows_of_lists
 from warehouse.queries import count_rows, insert_rows
 from warehouse.schemas.definitions import create_table
 from warehouse.sql import sql
 from warehouse.tables.model_inputs import inputs_version
-from warehouse.tables.versions import code_version, digest, set_table_version, table_version
+from warehouse.tables.versions import digest, set_table_version, table_version
 
 SIMILAR = "recs.similar_movies"
 POPULAR = "recs.popular_movies"
@@ -60,21 +62,6 @@ def write_similar_movies(
     insert_rows(con, SIMILAR, table)
     set_table_version(con, SIMILAR, similar_version(con, parameters), len(table))
     return len(table)
-
-
-def rows_of_lists(
-    movie_ids: NDArray[np.int32], films: NDArray[np.int32], scores: NDArray[np.int32], name: str
-) -> dict[str, NDArray]:
-    """Ranks, movie_ids (under that name) and scores of lists, row after row, without empty places.
-
-    Parameters
-    ----------
-    films, scores : int32 arrays, shape (lists, places)
-        Catalogue positions, -1 where there is none; scores in units of 1 / `SCORE_ONE`.
-    """
-    filled = films >= 0
-    ranks = np.broadcast_to(np.arange(1, films.shape[1] + 1, dtype=np.int16), films.shape)
-    return {"rank": ranks[filled], name: movie_ids[films[filled]], "score": scores[filled] / SCORE_ONE}
 
 
 def arrays_of_lists(

@@ -93,6 +93,11 @@ def inputs_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) 
     return digest("inputs", likes, table_version(con, "raw.movies"), genome)
 
 
+def neighbourhood_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:
+    """Version of the arrays that `read_neighbourhood` returns; StaleTableError if a table is not up to date."""
+    return digest(inputs_version(con, parameters), parameters.model_dump())
+
+
 def read_neighbourhood(warehouse: Warehouse, parameters: ModelParameters) -> Neighbourhood:
     """Read likes, films and genome into arrays and encode the users; kept for the next step of the same run.
 
@@ -101,7 +106,7 @@ def read_neighbourhood(warehouse: Warehouse, parameters: ModelParameters) -> Nei
     StaleTableError
         If a table is not up to date.
     """
-    version = digest(inputs_version(warehouse.con, parameters), parameters.model_dump())
+    version = neighbourhood_version(warehouse.con, parameters)
 
     def read() -> Neighbourhood:
         catalogue = weighted_catalogue(read_catalogue(warehouse.con), parameters)

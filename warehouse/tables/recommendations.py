@@ -1,30 +1,41 @@
 """Tables of recommendations: the sign-up films and the lists of their pairs, in shards; and which versions they have.
 
-Belongs here: writing recs.signup_movies and recs.pair_recommendations from the recommender's arrays. Writers take the
+Belongs here: writing recs.signup_movies and recs.pair_recommendations from computed rows. Writers take the
 connection of an open transaction. Does not belong here: the maths (`recommender`) or what they are made from
 (`model_inputs`).
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from recommender.pairs import PairRecommendations
 from recommender.parameters import OF_LISTS, ModelParameters
+from warehouse.code import code_version
+from warehouse.compute.units import SHARDS, shards_of_rows
+from warehouse.database import Warehouse
 from warehouse.queries import insert_rows
 from warehouse.schemas.definitions import create_table
-from warehouse.tables.model_inputs import inputs_version
-from warehouse.tables.versions import code_version, digest, set_table_version, table_notes, table_version
+from warehouse.tables.model_inputs import inputs_version, read_neighbourhood
+from warehouse.tables.versions import digest, set_table_version, table_notes, table_version
 
-PAIR_COLUMNS = ("movie_a", "movie_b", "rank", "movie_id", "score", "votes")
 
-SHARDS = 16
-"""Partitions of recs.pair_recommendations: a pair is in shard ``movie_a % SHARDS``. As many as there are buckets of
-users: assets that one job makes have the same partitions."""
+def make_signup_movies(warehouse: Warehouse, parameters: ModelParameters) -> bool:
+    """Rebuild recs.signup_movies; False if it was up to date.
+
+    Raises
+    ------
+    StaleTableError
+        If a table it is made from is not up to date.
+    """
+    if table_version(warehouse.con, "recs.signup_movies") == signup_version(warehouse.con, parameters):
+        return False
+    movie_ids = read_neighbourhood(warehouse, parameters).signup_movies()
+    with warehouse.transaction() as con:
+        write_signup_movies(con, movie_ids, parameters)
+    return True
 
 
 def signup_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:
@@ -80,22 +91,13 @@ def shard_name(shard: int) -> str:
     return f"recs.pair_recommendations/{shard}"
 
 
-def shard_movies(con: duckdb.DuckDBPyConnection, shards: Sequence[int]) -> NDArray[np.int32]:
-    """Sign-up films whose pairs (as the smaller movie_id) belong to these shards; int32, ascending."""
-    found = con.execute(
-        "SELECT movie_id FROM recs.signup_movies WHERE list_contains($shards, movie_id % $all) ORDER BY movie_id",
-        {"shards": list(shards), "all": SHARDS},
-    ).fetchnumpy()
-    return np.asarray(found["movie_id"], dtype=np.int32)
-
-
 def write_pairs(
     con: duckdb.DuckDBPyConnection,
     shards: Sequence[int],
-    chunks: Iterable[PairRecommendations],
+    parts: Iterable[pa.Table],
     version: str,
     parameters: ModelParameters,
-) -> dict[str, Any]:
+) -> int:
     """Replace the rows of some shards; other shards are not touched.
 
     Parameters
@@ -103,19 +105,17 @@ def write_pairs(
     con : duckdb.DuckDBPyConnection
         Inside a transaction.
     shards : sequence of int
-    chunks : iterable of PairRecommendations
-        All pairs of these shards, sorted.
+    parts : iterable of pyarrow.Table
+        All rows of these shards.
     version : str
         What they were made from.
     parameters : ModelParameters
 
     Returns
     -------
-    dict
-        ``rows``, ``pairs``, ``short_lists`` (pairs with fewer than per_pair films, because all neighbours allowed
-        like no more) and ``most_neighbours`` (how many voted for a pair at most).
+    int
+        Rows written.
     """
-    summary = {"rows": 0, "pairs": 0, "short_lists": 0, "most_neighbours": 0}
     if len(set(shards)) == SHARDS:
         # Not "AS FROM ... LIMIT 0": after a large insert, DuckDB 2.0.0 then finds no rows when asked to ORDER BY.
         con.execute(create_table("recs.pair_recommendations"))
@@ -125,16 +125,10 @@ def write_pairs(
             {"shards": list(shards), "all": SHARDS},
         )
     rows_of = dict.fromkeys(shards, 0)
-    for chunk in chunks:
-        incoming = pa.table({name: getattr(chunk, name) for name in PAIR_COLUMNS})
-        insert_rows(con, "recs.pair_recommendations", incoming)
-        summary["rows"] += len(chunk.rank)
-        summary["pairs"] += len(chunk.pair_a)
-        summary["short_lists"] += int((chunk.films_found < parameters.per_pair).sum())
-        if len(chunk.pair_a):
-            summary["most_neighbours"] = max(summary["most_neighbours"], int(chunk.neighbours_used.max()))
-        for shard, count in zip(*np.unique(chunk.movie_a % SHARDS, return_counts=True), strict=True):
+    for part in parts:
+        insert_rows(con, "recs.pair_recommendations", part)
+        for shard, count in zip(*np.unique(shards_of_rows("pairs", part), return_counts=True), strict=True):
             rows_of[int(shard)] += int(count)
     for shard, count in rows_of.items():
         set_table_version(con, shard_name(shard), version, count, {"parameters": parameters.model_dump()})
-    return summary
+    return sum(rows_of.values())

@@ -1,7 +1,8 @@
 """recs.user_recommendations: the lists of existing users, in buckets; who of them needs a new one; what users rated.
 
-Belongs here: writing lists bucket by bucket, or of the users whose ratings have changed alone, and reading them back as
-arrays. Writers take the connection of an open transaction. Does not belong here: the maths (`recommender.items`).
+Belongs here: who needs a list, writing lists of whole buckets or of the users whose ratings have changed alone, and
+reading them back as arrays. Writers take the connection of an open transaction. Does not belong here: the maths
+(`recommender.items`).
 
 A list follows from the item model and the user's own ratings, from nothing else. So a bucket has a *base*, a hash of
 the model and the parameters. As long as that is the same, only users whose ratings have another fingerprint than in
@@ -10,7 +11,6 @@ recs.user_states get new lists, and the others would get the same again.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -20,15 +20,14 @@ from numpy.typing import NDArray
 from recommender.data.catalogue import Catalogue
 from recommender.data.likes import Likes, film_positions
 from recommender.data.rated import Rated, make_rated
-from recommender.items.model import ItemModel
-from recommender.items.ranking import rank_users
 from recommender.parameters import ModelParameters
+from warehouse.code import code_version
+from warehouse.compute.units import SHARDS
 from warehouse.database import Warehouse
 from warehouse.queries import insert_rows
 from warehouse.schemas.definitions import create_table
-from warehouse.tables.film_lists import arrays_of_lists, rows_of_lists
-from warehouse.tables.recommendations import SHARDS
-from warehouse.tables.versions import code_version, digest, set_table_version, table_notes, table_version
+from warehouse.tables.film_lists import arrays_of_lists
+from warehouse.tables.versions import digest, set_table_version, table_notes, table_version
 
 TABLE = "recs.user_recommendations"
 STATES = "recs.user_states"
@@ -37,18 +36,34 @@ BUCKETS = SHARDS
 """Partitions of recs.user_recommendations."""
 
 BUCKET = f"(user_id::BIGINT * 2654435761 % 4294967296 * {BUCKETS} // 4294967296)"
-"""SQL: bucket of a user, by a multiplicative hash of the user_id (Knuth)."""
-
-AT_ONCE = 65_536
-"""Users whose lists are made and written at a time: 3.3 million rows."""
+"""SQL: bucket of a user, as `compute.units.bucket_of`."""
 
 
 @dataclass(frozen=True)
 class ChangedUsers:
-    """Users whose lists are to be replaced, and the buckets that are replaced as a whole."""
+    """Users whose lists are to be replaced, the buckets that are replaced as a whole, and what all follow from now.
+
+    Attributes
+    ----------
+    buckets : list of int
+        Those compared.
+    whole : list of int
+        Those of them that are replaced as a whole.
+    user_ids : int32 array
+        Ascending.
+    states : pyarrow.Table
+        The rows of recs.user_states of the buckets, as they are to be.
+    """
 
     buckets: list[int]
+    whole: list[int]
     user_ids: NDArray[np.int32]
+    states: pa.Table
+
+    def to_list(self, likes: Likes, parameters: ModelParameters) -> NDArray[np.int64]:
+        """User indices of those of them who get a list: with `min_likes` likes; ascending."""
+        eligible = np.diff(likes.indptr) >= parameters.min_likes
+        return np.flatnonzero(eligible & np.isin(likes.user_ids, self.user_ids))
 
 
 def users_base(items_hash: str, parameters: ModelParameters) -> str:
@@ -89,7 +104,7 @@ def read_rated(warehouse: Warehouse, catalogue: Catalogue) -> Rated:
 def changed_users(
     con: duckdb.DuckDBPyConnection, buckets: Sequence[int], base: str, parameters: ModelParameters
 ) -> ChangedUsers:
-    """Compare the users of some buckets with what their lists were made from, and note what they are made from now.
+    """Compare the users of some buckets with what their lists were made from.
 
     Returns
     -------
@@ -98,79 +113,53 @@ def changed_users(
     """
     whole = [bucket for bucket in buckets if table_notes(con, bucket_name(bucket)).get("base") != base]
     given = {"buckets": list(buckets), "threshold": parameters.like_threshold}
-    con.execute(
-        f"CREATE OR REPLACE TEMP TABLE states AS SELECT user_id, "
-        "CAST(bit_xor(hash(movie_id, rating >= $threshold)) >> 1 AS BIGINT) AS fingerprint FROM raw.ratings "
-        f"WHERE list_contains($buckets, {BUCKET}) GROUP BY user_id",
-        given,
-    )
+    states = con.sql(
+        "SELECT user_id, CAST(bit_xor(hash(movie_id, rating >= $threshold)) >> 1 AS BIGINT) AS fingerprint "
+        f"FROM raw.ratings WHERE list_contains($buckets, {BUCKET}) GROUP BY user_id ORDER BY user_id",
+        params=given,
+    ).to_arrow_table()
+    con.register("incoming", states)
     found = con.execute(
-        f"SELECT user_id FROM states WHERE list_contains($whole, {BUCKET}) UNION "
-        "SELECT coalesce(now.user_id, before.user_id) FROM states AS now FULL JOIN "
+        f"SELECT user_id FROM incoming WHERE list_contains($whole, {BUCKET}) UNION "
+        "SELECT coalesce(now.user_id, before.user_id) FROM incoming AS now FULL JOIN "
         f"(FROM {STATES} WHERE list_contains($buckets, {BUCKET})) AS before USING (user_id) "
         "WHERE now.fingerprint IS DISTINCT FROM before.fingerprint ORDER BY 1",
         {"whole": whole, "buckets": list(buckets)},
     ).fetchnumpy()
-    con.execute(f"DELETE FROM {STATES} WHERE list_contains($buckets, {BUCKET})", {"buckets": list(buckets)})
-    con.execute(f"INSERT INTO {STATES} SELECT user_id, fingerprint FROM states ORDER BY user_id")
-    con.execute("DROP TABLE states")
-    return ChangedUsers(whole, np.asarray(found["user_id"], dtype=np.int32))
+    con.unregister("incoming")
+    return ChangedUsers(list(buckets), whole, np.asarray(found["user_id"], dtype=np.int32), states)
 
 
-def write_users(
-    con: duckdb.DuckDBPyConnection,
-    buckets: Sequence[int],
-    base: str,
-    items: ItemModel,
-    likes: Likes,
-    rated: Rated,
-    movie_ids: NDArray[np.int32],
-    parameters: ModelParameters,
-) -> dict[str, Any]:
-    """Bring some buckets up to date; others are not touched.
+def write_users(con: duckdb.DuckDBPyConnection, changed: ChangedUsers, base: str, parts: Iterable[pa.Table]) -> None:
+    """Bring the buckets that were compared up to date; others are not touched.
 
     Parameters
     ----------
     con : duckdb.DuckDBPyConnection
         Inside a transaction.
-    buckets : sequence of int
+    changed : ChangedUsers
     base : str
         `users_base`.
-    items, likes, rated : ItemModel, Likes, Rated
-    movie_ids : int32 array, shape (films,)
-        In catalogue order.
-    parameters : ModelParameters
-
-    Returns
-    -------
-    dict
-        ``users_computed`` (how many lists were made), ``buckets_replaced`` (as a whole).
+    parts : iterable of pyarrow.Table
+        The lists of those who get one.
     """
-    changed = changed_users(con, buckets, base, parameters)
     _delete(con, changed)
-    eligible = np.diff(likes.indptr) >= parameters.min_likes
-    users = np.flatnonzero(eligible & np.isin(likes.user_ids, changed.user_ids))
-    for low in range(0, len(users), AT_ONCE):
-        chosen = users[low : low + AT_ONCE]
-        films, scores = rank_users(items, likes, rated, chosen, parameters.per_user)
-        lengths = (films >= 0).sum(axis=1)
-        rows = {"user_id": np.repeat(likes.user_ids[chosen], lengths)} | rows_of_lists(
-            movie_ids, films, scores, "movie_id"
-        )
-        insert_rows(con, TABLE, pa.table(rows))
-    _record(con, buckets, base)
-    return {"users_computed": len(users), "buckets_replaced": len(changed.buckets)}
+    for part in parts:
+        insert_rows(con, TABLE, part)
+    con.execute(f"DELETE FROM {STATES} WHERE list_contains($buckets, {BUCKET})", {"buckets": changed.buckets})
+    insert_rows(con, STATES, changed.states)
+    _record(con, changed.buckets, base)
 
 
 def _delete(con: duckdb.DuckDBPyConnection, changed: ChangedUsers) -> None:
     """Delete the lists that are to be replaced."""
-    if len(changed.buckets) == BUCKETS:
+    if len(changed.whole) == BUCKETS:
         con.execute(create_table(TABLE))
         return
     con.register("incoming", pa.table({"user_id": changed.user_ids}))
     con.execute(
         f"DELETE FROM {TABLE} WHERE user_id IN (SELECT user_id FROM incoming) OR list_contains($whole, {BUCKET})",
-        {"whole": changed.buckets},
+        {"whole": changed.whole},
     )
     con.unregister("incoming")
 

@@ -4,12 +4,9 @@ Belongs here: hashing of inputs, the record of table versions, version names. Do
 table depends on; the step that makes it says so.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -17,25 +14,10 @@ import duckdb
 from warehouse.files import bytes_sha256
 from warehouse.queries import utc_now
 
-CODE_THAT_MAKES_CONTENT = ("recommender", "warehouse", "assets")
-"""Packages whose code decides what a release contains."""
-
 
 def digest(*parts: Any) -> str:
     """Hash values of JSON types, sorted by key, to 64 hex characters (SHA-256)."""
     return bytes_sha256(json.dumps(parts, sort_keys=True, default=str).encode())
-
-
-@cache
-def code_version() -> str:
-    """Hash (12 hex) of the code that makes content; the same for the same files, wherever they are installed."""
-    root = Path(__file__).parents[2]
-    found = hashlib.sha256()
-    for package in CODE_THAT_MAKES_CONTENT:
-        for path in sorted((root / package).rglob("*")):
-            if path.suffix in {".py", ".sql"}:
-                found.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
-    return found.hexdigest()[:12]
 
 
 def version_name(content_hash: str, now: datetime | None = None) -> str:

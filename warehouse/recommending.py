@@ -1,0 +1,293 @@
+"""Recommending: which lists are out of date, what computes them apart from the database, and their one commit.
+
+Belongs here: the order of planning, computing and committing, and the folder `work/<version>/` they share. Does not
+belong here: computing (`warehouse.compute`), SQL of the tables (`warehouse.tables`), staging (`releases.staging`).
+
+Planning reads the tables into a pack. While units are computed from it, the database is closed and its lock free. What
+others commit meanwhile shows in the versions of the inputs; then all is done again, and that time the lock is kept, so
+that it ends. Finished units stay in the folder until they are committed: a run that was killed goes on with the others.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from recommender.data.model_data import Neighbourhood
+from recommender.parameters import ModelParameters
+from warehouse.compute.packs import (
+    ITEM_WEIGHTS,
+    damaged_files,
+    neighbourhood_arrays,
+    read_manifest,
+    write_arrays,
+)
+from warehouse.compute.unit_files import Record, UnitFileError, added_up, is_finished, read_unit, write_unit
+from warehouse.compute.units import INDEX_FOLDER, Unit, WorkPack, units_of
+from warehouse.compute.workers import Workers
+from warehouse.database import Warehouse
+from warehouse.faults import step
+from warehouse.releases.model_folder import (
+    items_hash,
+    latest_model,
+    model_files,
+    open_item_model,
+)
+from warehouse.releases.work_pack import PACK, content_version
+from warehouse.tables.model_inputs import StaleTableError, make_film_likes, make_likes, read_neighbourhood, require
+from warehouse.tables.recommendations import (
+    make_signup_movies,
+    pairs_version,
+    signup_version,
+    stale_shards,
+    write_pairs,
+)
+from warehouse.tables.user_lists import (
+    ChangedUsers,
+    changed_users,
+    read_rated,
+    stale_buckets,
+    users_base,
+    users_version,
+    write_users,
+)
+from warehouse.tables.versions import digest
+
+PARTS = {"pairs": 4, "users": 4}
+"""Units that a whole table is cut into: few, because a process prepares something for the first one, and each file and
+task costs; more than nodes, because these are not equally fast."""
+
+Notify = Callable[[str], None]
+
+
+class Asked(NamedTuple):
+    """Which parts of which tables are to be brought up to date."""
+
+    pairs: Sequence[int] = ()
+    users: Sequence[int] = ()
+
+
+class Inputs(NamedTuple):
+    """Versions of what the lists follow from; `model` names the model of the last retrain."""
+
+    pairs: str
+    users: str
+    users_base: str
+    model: str
+
+
+@dataclass
+class Done:
+    """What was done: by table what its units add up to, and how many units were computed and how many reused."""
+
+    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    computed: int = 0
+    reused: int = 0
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is out of date, and the units that make it anew.
+
+    Attributes
+    ----------
+    inputs : Inputs
+    version : str
+        Of the pack, and thereby of all units.
+    folder : Path
+        Where the pack and finished units are.
+    shards : list of int
+        Of the pairs.
+    users : ChangedUsers or None
+    units : list of Unit
+    """
+
+    inputs: Inputs
+    version: str
+    folder: Path
+    shards: list[int]
+    users: ChangedUsers | None
+    units: list[Unit]
+
+
+def recommend(
+    warehouse: Warehouse, parameters: ModelParameters, asked: Asked, workers: Workers, notify: Notify
+) -> Done:
+    """Bring lists up to date: what is out of date of the parts asked for, and nothing else.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+        Not in a transaction. Others may write it meanwhile.
+    parameters : ModelParameters
+    asked : Asked
+    workers : Workers
+    notify : callable
+        Receives what a person should know.
+
+    Raises
+    ------
+    StaleTableError
+        If something that lists are made from is not up to date.
+    """
+    plan, done = _make_plan(warehouse, parameters, asked), Done()
+    if plan.units:
+        with warehouse.released():
+            _compute(plan, workers, notify, done)
+        if not _still_holds(warehouse, parameters, plan.inputs):
+            notify("other ratings have come in meanwhile: computed again, and until then nobody else can write")
+            with warehouse.transaction() as con:
+                _ = make_likes(con, parameters), make_film_likes(con, parameters)
+            make_signup_movies(warehouse, parameters)
+            plan, done = _make_plan(warehouse, parameters, asked), Done()
+            _compute(plan, workers, notify, done)
+    _commit(warehouse, parameters, plan, workers, notify, done)
+    return done
+
+
+def versions_now(warehouse: Warehouse, parameters: ModelParameters) -> Inputs:
+    """Versions that lists have when they are up to date; StaleTableError if what they are made from is not."""
+    con, model = warehouse.con, latest_model(warehouse.con)["model_version"]
+    base = users_base(items_hash(warehouse.home.model_folder(model)), parameters)
+    return Inputs(pairs_version(con, parameters, model), users_version(con, base), base, model)
+
+
+def _still_holds(warehouse: Warehouse, parameters: ModelParameters, inputs: Inputs) -> bool:
+    """Whether lists made from these inputs are those that the tables make now."""
+    try:
+        return versions_now(warehouse, parameters) == inputs
+    except StaleTableError:
+        return False
+
+
+def _make_plan(warehouse: Warehouse, parameters: ModelParameters, asked: Asked) -> _Plan:
+    """Find what is out of date, and write the pack to compute it from."""
+    con, inputs = warehouse.con, versions_now(warehouse, parameters)
+    if asked.pairs:
+        remedy = "materialize recs/signup_movies"
+        require(con, "recs.signup_movies", signup_version(con, parameters), remedy)
+    shards = stale_shards(con, inputs.pairs, asked.pairs)
+    buckets = stale_buckets(con, inputs.users, asked.users)
+    users = changed_users(con, buckets, inputs.users_base, parameters) if buckets else None
+    units, to_list = units_of("pairs", shards, PARTS["pairs"]), np.zeros(0, dtype=np.int64)
+    if users is not None:
+        to_list = users.to_list(read_neighbourhood(warehouse, parameters).likes, parameters)
+    if users is not None and len(to_list):
+        units += units_of("users", users.buckets, PARTS["users"])
+    version = digest(inputs, to_list.tolist())[:16]
+    folder = warehouse.home.work / version
+    for other in warehouse.home.work.glob("*"):
+        if other != folder:
+            shutil.rmtree(other)
+    if units:
+        _provide_pack(warehouse, parameters, inputs, folder, to_list)
+    return _Plan(inputs, version, folder, shards, users, units)
+
+
+def _provide_pack(
+    warehouse: Warehouse, parameters: ModelParameters, inputs: Inputs, folder: Path, to_list: NDArray[np.int64]
+) -> None:
+    """Write the pack of a plan, unless it is there from a run that did not get to its end."""
+    pack = folder / PACK
+    neighbourhood = read_neighbourhood(warehouse, parameters)
+    if not (pack.exists() and not damaged_files(pack, read_manifest(pack))):
+        shutil.rmtree(folder, ignore_errors=True)
+        _write_pack(warehouse, neighbourhood, inputs, pack, to_list)
+    # What is mapped needs no second copy in memory, and staging finds its files.
+    mapped = WorkPack(pack)
+    warehouse.keep_instead("neighbourhood", mapped.neighbourhood)
+    warehouse.keep_instead("rated", mapped.rated)
+
+
+def _write_pack(
+    warehouse: Warehouse, neighbourhood: Neighbourhood, inputs: Inputs, pack: Path, to_list: NDArray[np.int64]
+) -> None:
+    parameters, model = neighbourhood.parameters, warehouse.home.model_folder(inputs.model)
+    rated = read_rated(warehouse, neighbourhood.catalogue)
+    arrays = neighbourhood_arrays(neighbourhood) | {
+        "rated_users": rated.user_ids,
+        "rated_indptr": rated.indptr,
+        "rated_films": rated.films,
+        "users_to_list": to_list,
+    }
+    written, files = {}, model_files(model)
+    if ITEM_WEIGHTS in files:
+        items = open_item_model(model, neighbourhood.catalogue.movie_ids)
+        arrays |= {"item_films": items.films, ITEM_WEIGHTS: items.weights}
+        written[ITEM_WEIGHTS] = files[ITEM_WEIGHTS]
+    facts = {
+        "version": pack.parent.name,
+        "content": content_version(warehouse.con, parameters, inputs.users_base),
+        "parameters": parameters.model_dump(),
+    }
+    index = {
+        f"{INDEX_FOLDER}/{file.path.name}": file
+        for name, file in files.items()
+        if parameters.engine == "annoy" and name not in arrays
+    }
+    temporary = write_arrays(pack, arrays, facts, written, index)
+    temporary.rename(pack)
+    step("work_pack_appeared")
+
+
+def _compute(plan: _Plan, workers: Workers, notify: Notify, done: Done) -> None:
+    """Compute the units of a plan that are not there yet."""
+    missing = [unit for unit in plan.units if not _usable(plan, unit, notify)]
+    done.reused += len(plan.units) - len(missing)
+    if done.reused:
+        notify(f"{done.reused} of {len(plan.units)} units were computed by a run that did not get to its end")
+    for unit, finished in workers.compute(plan.folder / PACK, missing):
+        write_unit(plan.folder, unit, finished)
+        done.computed += 1
+    step("units_finished")
+
+
+def _usable(plan: _Plan, unit: Unit, notify: Notify) -> bool:
+    """Whether a unit is there and whole; says so if it is there and damaged."""
+    if not is_finished(plan.folder, unit):
+        return False
+    try:
+        read_unit(plan.folder, unit, plan.version)
+    except UnitFileError as error:
+        notify(f"{error}; the unit {unit.name} is computed again")
+        return False
+    return True
+
+
+def _commit(
+    warehouse: Warehouse, parameters: ModelParameters, plan: _Plan, workers: Workers, notify: Notify, done: Done
+) -> None:
+    """Write the rows of all units, validated, and delete the units."""
+    records: list[Record] = []
+
+    def rows_of(table: str) -> Iterator[pa.Table]:
+        for unit in plan.units:
+            if unit.table == table:
+                if not _usable(plan, unit, notify):
+                    ((_, finished),) = workers.compute(plan.folder / PACK, [unit])
+                    write_unit(plan.folder, unit, finished)
+                rows, record = read_unit(plan.folder, unit, plan.version)
+                records.append(record)
+                yield rows
+
+    if plan.shards:
+        with warehouse.transaction() as con:
+            rows = write_pairs(con, plan.shards, rows_of("pairs"), plan.inputs.pairs, parameters)
+            step("pairs_committing")
+        done.facts["pairs"] = {"rows": rows, **added_up(records)}
+        records.clear()
+    if plan.users is not None:
+        with warehouse.transaction() as con:
+            write_users(con, plan.users, plan.inputs.users_base, rows_of("users"))
+            step("user_lists_committing")
+        none = {"users_computed": 0, "buckets_replaced": len(plan.users.whole)}
+        done.facts["users"] = {**none, **added_up(records)}
+    step("units_committed")
+    for path in plan.folder.glob("*"):
+        if path.is_file():
+            path.unlink()
