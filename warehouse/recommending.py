@@ -58,7 +58,7 @@ from warehouse.tables.user_lists import (
 )
 from warehouse.tables.versions import digest
 
-PARTS = {"pairs": 4, "users": 4}
+PARTS = {"pairs": 8, "users": 8}
 """Units that a whole table is cut into: few, because a process prepares something for the first one, and each file and
 task costs; more than nodes, because these are not equally fast."""
 

@@ -113,11 +113,12 @@ def changed_users(
     """
     whole = [bucket for bucket in buckets if table_notes(con, bucket_name(bucket)).get("base") != base]
     given = {"buckets": list(buckets), "threshold": parameters.like_threshold}
-    states = con.sql(
+    rows = con.execute(
         "SELECT user_id, CAST(bit_xor(hash(movie_id, rating >= $threshold)) >> 1 AS BIGINT) AS fingerprint "
         f"FROM raw.ratings WHERE list_contains($buckets, {BUCKET}) GROUP BY user_id ORDER BY user_id",
-        params=given,
-    ).to_arrow_table()
+        given,
+    ).fetchnumpy()
+    states = pa.table({name: np.asarray(column) for name, column in rows.items()})
     con.register("incoming", states)
     found = con.execute(
         f"SELECT user_id FROM incoming WHERE list_contains($whole, {BUCKET}) UNION "
