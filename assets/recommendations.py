@@ -6,20 +6,12 @@ import dagster as dg
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata, table_spec
 from assets.partitions import shards
-from recommender.items.similar import SimilarFilms
 from recommender.parameters import ModelParameters
 from warehouse.compute.workers import Workers
 from warehouse.database import Warehouse
 from warehouse.recommending import Asked, recommend, versions_now
-from warehouse.tables.film_lists import (
-    popular_version,
-    similar_version,
-    write_popular_movies,
-    write_similar_movies,
-)
-from warehouse.tables.model_inputs import read_neighbourhood
+from warehouse.tables.film_lists import make_popular_movies, make_similar_movies, popular_version, similar_version
 from warehouse.tables.recommendations import make_signup_movies, signup_version
-from warehouse.tables.versions import table_version
 
 
 @dg.asset(
@@ -120,12 +112,7 @@ def similar_movies(
     """Films that are like a film: one row per film with a vector or five likes and rank. Rebuilt whole."""
     watch = Stopwatch()
     version = similar_version(warehouse.con, parameters)
-    changed = table_version(warehouse.con, "recs.similar_movies") != version
-    if changed:
-        neighbourhood = read_neighbourhood(warehouse, parameters)
-        films, scores = SimilarFilms(neighbourhood).lists(parameters.per_movie)
-        with warehouse.transaction() as con:
-            write_similar_movies(con, neighbourhood.catalogue.movie_ids, films, scores, parameters)
+    changed = make_similar_movies(warehouse, parameters)
     preview = """
         SELECT a.title AS film, rank, b.title AS similar, score
         FROM recs.similar_movies s JOIN raw.movies a USING (movie_id) JOIN raw.movies b ON b.movie_id = similar_id
@@ -154,10 +141,7 @@ def popular_movies(
     """The most liked films, of all time, lately, by genre and by decade: one row per list and rank. Rebuilt whole."""
     watch = Stopwatch()
     version = popular_version(warehouse.con, parameters)
-    changed = table_version(warehouse.con, "recs.popular_movies") != version
-    if changed:
-        with warehouse.transaction() as con:
-            write_popular_movies(con, parameters)
+    changed = make_popular_movies(warehouse, parameters)
     preview = "SELECT list, rank, title, score FROM recs.popular_movies JOIN raw.movies USING (movie_id) LIMIT 8"
     metadata = table_metadata(warehouse.con, "recs.popular_movies", preview)
     return result(watch, metadata, version=version, changed=changed)

@@ -39,6 +39,7 @@ from warehouse.releases.model_folder import (
     open_item_model,
 )
 from warehouse.releases.work_pack import PACK, content_version
+from warehouse.tables.film_lists import make_popular_movies, make_similar_movies
 from warehouse.tables.model_inputs import StaleTableError, make_film_likes, make_likes, read_neighbourhood, require
 from warehouse.tables.recommendations import (
     make_signup_movies,
@@ -141,13 +142,20 @@ def recommend(
             _compute(plan, workers, notify, done)
         if not _still_holds(warehouse, parameters, plan.inputs):
             notify("other ratings have come in meanwhile: computed again, and until then nobody else can write")
-            with warehouse.transaction() as con:
-                _ = make_likes(con, parameters), make_film_likes(con, parameters)
-            make_signup_movies(warehouse, parameters)
+            _catch_up(warehouse, parameters)
             plan, done = _make_plan(warehouse, parameters, asked), Done()
             _compute(plan, workers, notify, done)
     _commit(warehouse, parameters, plan, workers, notify, done)
     return done
+
+
+def _catch_up(warehouse: Warehouse, parameters: ModelParameters) -> None:
+    """Bring up to date what a run has made before its lists, of the ratings as they were then."""
+    with warehouse.transaction() as con:
+        make_likes(con, parameters)
+        make_film_likes(con, parameters)
+    for make in (make_signup_movies, make_similar_movies, make_popular_movies):
+        make(warehouse, parameters)
 
 
 def versions_now(warehouse: Warehouse, parameters: ModelParameters) -> Inputs:

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 from recommender.data.catalogue import Catalogue, positions_of
 from recommender.data.likes import film_positions
 from recommender.data.weights import SCORE_ONE
+from recommender.items.similar import SimilarFilms
 from recommender.parameters import ModelParameters
 from warehouse.code import code_version
 from warehouse.compute.units import rows_of_lists
+from warehouse.database import Warehouse
 from warehouse.queries import count_rows, insert_rows
 from warehouse.schemas.definitions import create_table
 from warehouse.sql import sql
-from warehouse.tables.model_inputs import inputs_version
+from warehouse.tables.model_inputs import inputs_version, read_neighbourhood
 from warehouse.tables.versions import digest, set_table_version, table_version
 
 SIMILAR = "recs.similar_movies"
@@ -37,6 +39,26 @@ def popular_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters)
     """Version that recs.popular_movies has when it is up to date."""
     raw = [table_version(con, table) for table in ("raw.ratings", "raw.movies")]
     return digest("popular", raw, parameters.like_threshold, code_version())
+
+
+def make_similar_movies(warehouse: Warehouse, parameters: ModelParameters) -> bool:
+    """Rebuild recs.similar_movies; False if it was up to date."""
+    if table_version(warehouse.con, SIMILAR) == similar_version(warehouse.con, parameters):
+        return False
+    neighbourhood = read_neighbourhood(warehouse, parameters)
+    lists = SimilarFilms(neighbourhood).lists(parameters.per_movie)
+    with warehouse.transaction() as con:
+        write_similar_movies(con, neighbourhood.catalogue.movie_ids, *lists, parameters)
+    return True
+
+
+def make_popular_movies(warehouse: Warehouse, parameters: ModelParameters) -> bool:
+    """Rebuild recs.popular_movies; False if it was up to date."""
+    if table_version(warehouse.con, POPULAR) == popular_version(warehouse.con, parameters):
+        return False
+    with warehouse.transaction() as con:
+        write_popular_movies(con, parameters)
+    return True
 
 
 def write_similar_movies(
