@@ -50,11 +50,11 @@ class Home:
         return self.root / "warehouse.lock"
 
     @property
-<<<<<<< HEAD
     def publish_lock(self) -> Path:
         """Lock file of the one process that may publish this home's releases to a store."""
         return self.root / "publish.lock"
-=======
+
+    @property
     def turn_lock(self) -> Path:
         """Lock file of the one run that may recommend: it keeps its turn while others write the warehouse."""
         return self.root / "turn.lock"
@@ -63,7 +63,6 @@ class Home:
     def work(self) -> Path:
         """Packs to compute from and finished units, one folder per version of the inputs; gone when committed."""
         return self.root / "work"
->>>>>>> cf999cb (Compute pairs and lists of users as units apart from the database, which others may write meanwhile)
 
     @property
     def scratch(self) -> Path:
