@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from orchestration.jobs import EXPORT_TURN, TURN
 from warehouse.home import Home
 from warehouse.locks import is_held
 
@@ -73,7 +74,8 @@ def _is_dead(home: Home, run: dg.DagsterRun, started: float | None) -> bool:
 
 
 def active_run(instance: dg.DagsterInstance, home: Home) -> str | None:
-    """Name of an active run that a new one would overlap; None if there is none."""
+    """Name of an active run that a new one would overlap; None if there is none. Exports overlap with nothing."""
     fail_orphaned_runs(instance, home)
-    busy = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED), limit=1)
+    unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
+    busy = [run for run in unfinished if run.tags.get(TURN) != EXPORT_TURN[TURN]]
     return f"{busy[0].job_name} (run {busy[0].run_id[:8]})" if busy else None

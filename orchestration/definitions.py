@@ -8,19 +8,33 @@ from typing import Any
 
 import dagster as dg
 
-from assets import evaluation, model, raw, recommendations, releases, requests
+from assets import evaluation, exports, model, raw, recommendations, releases, requests
 from checks.asset_checks import make_asset_checks
+from orchestration.exports import JOBS as EXPORT_JOBS
+from orchestration.exports import SENSORS as EXPORT_SENSORS
 from orchestration.freshness import with_freshness
 from orchestration.jobs import JOBS
 from orchestration.logs import write_runs_as_json
 from orchestration.progress import progress_logger
-from orchestration.resources import CheckSettingsResource, ParametersResource, WarehouseResource, WorkersResource
+from orchestration.resources import (
+    CheckSettingsResource,
+    HomeResource,
+    ParametersResource,
+    WarehouseResource,
+    WorkersResource,
+)
 from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
+from warehouse.exports.settings import configured_targets
+from warehouse.home import Home
 
 
 def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
-    """Make the Definitions of the platform; `resources` replace the default ones by name."""
+    """Make the Definitions of the platform; `resources` replace the default ones by name.
+
+    Targets of exports are those of the home's `exports.toml` as it is now.
+    """
+    targets = configured_targets(Home.find())
     return dg.Definitions(
         assets=with_freshness(
             [
@@ -30,14 +44,16 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
                 *recommendations.ASSETS,
                 *releases.ASSETS,
                 *requests.ASSETS,
+                *exports.export_assets(targets),
             ]
         ),
         asset_checks=make_asset_checks(),
-        jobs=JOBS,
+        jobs=[*JOBS, *(EXPORT_JOBS if targets else [])],
         schedules=SCHEDULES,
-        sensors=SENSORS,
+        sensors=[*SENSORS, *(EXPORT_SENSORS if targets else [])],
         resources={
             "check_settings": CheckSettingsResource(),
+            "home": HomeResource(),
             "parameters": ParametersResource(),
             "warehouse": WarehouseResource(),
             "workers": WorkersResource(),

@@ -4,6 +4,11 @@ import dagster as dg
 
 from checks.tables.incoming import FILE_CHECKS
 
+TURN = "marquee/turn"
+"""Run tag that says whose turn a run takes in the queue (`dagster.yaml`): of each value one run at a time."""
+WAREHOUSE_TURN = {TURN: "warehouse"}
+EXPORT_TURN = {TURN: "exports"}
+
 RAW_TABLES = [
     dg.AssetKey(["raw", name])
     for name in ("source_files", "rating_files", "rejected_rows", "movies", "ratings", "genome_tags", "genome")
@@ -26,26 +31,31 @@ import_source = dg.define_asset_job(
     "import_source",
     selection=IMPORTED | RATINGS_CHECKED,
     description="Load a source: swaps all raw tables in one transaction.",
+    tags=WAREHOUSE_TURN,
 )
 ingest_ratings = dg.define_asset_job(
     "ingest_ratings",
     selection=dg.AssetSelection.assets(["raw", "rating_files"]) | LIKES | RATINGS_CHECKED,
     description="Ingest files of new ratings: the months they touch, and the likes that follow.",
+    tags=WAREHOUSE_TURN,
 )
 reload_ratings = dg.define_asset_job(
     "reload_ratings",
     selection=dg.AssetSelection.assets(["raw", "ratings"]),
     description="Make one month of ratings, or a range of months, anew from everything that came in.",
+    tags=WAREHOUSE_TURN,
 )
 refresh_recommendations = dg.define_asset_job(
     "refresh_recommendations",
     selection=LIKES | RECOMMENDED | INPUTS_CHECKED | MODEL_CHECKED,
     description="Recommend from the likes as they are now: all pairs, staged, checked, live. Hourly.",
+    tags=WAREHOUSE_TURN,
 )
 retrain_model = dg.define_asset_job(
     "retrain_model",
     selection=GENOME | dg.AssetSelection.groups("model") | RECOMMENDED | INPUTS_CHECKED,
     description="Genome, likes, user vectors and Annoy index anew, then a refresh. Nightly.",
+    tags=WAREHOUSE_TURN,
 )
 
 JOBS = [import_source, ingest_ratings, reload_ratings, refresh_recommendations, retrain_model]

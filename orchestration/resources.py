@@ -109,6 +109,19 @@ class WorkersResource(dg.ConfigurableResource):
         return LocalWorkers()
 
 
+class HomeResource(dg.ConfigurableResource):
+    """The home, for runs that do not open the working database."""
+
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Home]:
+        """Hold the lock of the run, by which others see that its process lives."""
+        home = Home.find()
+        with ExitStack() as stack:
+            if context.run:
+                stack.enter_context(run_lock(home, context.run.run_id))
+            yield home
+
+
 class WarehouseResource(dg.ConfigurableResource):
     """The home's working database, open during a run under the writer's lock, except while lists are computed."""
 

@@ -3,8 +3,8 @@
 Belongs here: which runs are forgotten. Releases have a retention of their own (asset published/retired_releases), ticks
 have Dagster's (`retention` in dagster.yaml); Dagster itself never forgets a run.
 
-Only jobs that remake all they touch are cleared: whatever an old refresh or retrain materialized, a newer one has
-materialized since, so no asset looks as if it had never been made. Imports and ingests stay.
+Only jobs that remake all they touch are cleared: whatever an old refresh, retrain or export materialized, a newer one
+has materialized since, so no asset looks as if it had never been made. Imports and ingests stay.
 """
 
 import shutil
@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from orchestration import exports
 from orchestration.jobs import refresh_recommendations, retrain_model
 from warehouse.home import Home
 
@@ -24,7 +25,9 @@ ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRun
 
 
 def forget_old_runs(instance: dg.DagsterInstance, home: Home, now: datetime) -> int:
-    """Delete the records of refreshes and retrains created more than `KEPT_FOR` ago, but never of a job's last success.
+    """Delete old records of refreshes, retrains and exports, but never of a job's last success.
+
+    Old means: created more than `KEPT_FOR` ago.
 
     Parameters
     ----------
@@ -40,7 +43,7 @@ def forget_old_runs(instance: dg.DagsterInstance, home: Home, now: datetime) -> 
         Runs forgotten.
     """
     forgotten = 0
-    for job in (refresh_recommendations.name, retrain_model.name):
+    for job in (refresh_recommendations.name, retrain_model.name, exports.JOB):
         succeeded = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS])
         last = {run.run_id for run in instance.get_runs(filters=succeeded, limit=1)}
         old = dg.RunsFilter(job_name=job, statuses=ENDED, created_before=now - KEPT_FOR)
@@ -63,7 +66,8 @@ def _delete_files(home: Home, run_id: str) -> None:
     name="forget_old_runs",
     minimum_interval_seconds=3600,
     default_status=dg.DefaultSensorStatus.RUNNING,
-    description=f"Deletes Dagster's records of refreshes and retrains after {KEPT_FOR.days} days. Launches nothing.",
+    description=f"Deletes Dagster's records of refreshes, retrains and exports after {KEPT_FOR.days} days. "
+    "Launches nothing.",
 )
 def retention_sensor(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Forget what is old; there is never a run to launch."""

@@ -5,6 +5,7 @@ Belongs here: the entry point and the options before the command. The commands a
 done. 1: the data, a check or the machine said no, with the reason. 2: wrong usage. A bug keeps its traceback.
 """
 
+import os
 import signal
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +14,7 @@ import typer
 
 from orchestration.cli import inspect, recommend, releases, run, serve, store
 from orchestration.cli.common import one_line_errors
-from warehouse.home import Home
+from warehouse.home import HOME_VARIABLE, Home
 from warehouse.logs import LogFormError, as_json
 
 app = typer.Typer(
@@ -38,6 +39,7 @@ def _main(
     except LogFormError as error:  # told by typer: our own lines need to know their form
         raise typer.BadParameter(str(error)) from None
     context.obj = Home.find(home)
+    os.environ[HOME_VARIABLE] = str(context.obj.root)  # the definitions are those of this home
 
 
 def main() -> None:

@@ -75,7 +75,6 @@ def test_a_killed_run_does_not_hold_up_the_queue(
     small_home: Path, tick: Callable[[str | None], dg.SensorResult]
 ) -> None:
     with prepare_instance(Home(small_home)) as instance:
-        assert instance.run_coordinator.get_run_queue_config().max_concurrent_runs == 1  # type: ignore[attr-defined]
         run = instance.create_run_for_job(
             build_defs().resolve_job_def("ingest_ratings"), status=dg.DagsterRunStatus.STARTED
         )

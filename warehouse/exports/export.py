@@ -35,6 +35,8 @@ class Exported:
     target : str
         The address without a password.
     release : str
+    tables : list of str
+        That were asked for.
     loaded : list of str
         Tables that were loaded; empty if the target had them already.
     switched : bool
@@ -49,6 +51,7 @@ class Exported:
 
     target: str
     release: str
+    tables: list[str]
     loaded: list[str]
     switched: bool
     retired: list[str]
@@ -120,7 +123,7 @@ def export_release(source: ReleaseFile, spec: ExportSpec, notify: Callable[[str]
         watch.done("switch")
         retired = target.retire(keep)
         watch.done("retire")
-        return Exported(shown, release, missing, switched, retired, target.seen(), watch.seconds)
+        return Exported(shown, release, tables, missing, switched, retired, target.seen(), watch.seconds)
 
 
 class _Watch:
