@@ -1,7 +1,7 @@
 """Exports at full size: a release file of a small home, filled to 4,995,000 rows of pairs and 14,000,000 of users.
 
-Belongs here: making that file, and the time and memory of one export of it. Does not belong here: servers; name a target
-that is there.
+Belongs here: making that file, and the time and memory of one export of it. Does not belong here: servers; name a
+target that is there.
 
     python -m benchmarks.exports HOME TARGET [FOLDER]
 

@@ -12,6 +12,7 @@ import yaml
 
 from orchestration.cli.app import app
 from tests.command import ROOT
+from warehouse.exports.release_file import EXPORTED
 
 PACKAGES = (
     "assets",
@@ -24,6 +25,8 @@ PACKAGES = (
     "tests",
     "warehouse",
 )
+VIEWS = {f"marquee.{table}" for table in EXPORTED}
+"""Of exports, in PostgreSQL."""
 PAGES = [
     *ROOT.glob("*.md"),
     *(ROOT / "docs").rglob("*.md"),
@@ -88,6 +91,8 @@ def missing_modules(text: str) -> list[str]:
 def is_there(name: str) -> bool:
     """Whether a dotted name is a module, or is defined in one."""
     if name.endswith((".duckdb", ".lock", ".md", ".toml")):  # a page, or a file of a home
+        return True
+    if name in VIEWS:
         return True
     path = ROOT / name.replace(".", "/")
     if path.with_suffix(".py").exists() or path.is_dir():
