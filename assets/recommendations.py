@@ -10,7 +10,7 @@ from recommender.parameters import ModelParameters
 from warehouse.compute.workers import Workers
 from warehouse.database import Warehouse
 from warehouse.recommending import Asked, recommend, versions_now
-from warehouse.tables.film_lists import make_popular_movies, make_similar_movies, popular_version, similar_version
+from warehouse.tables.film_lists import make_popular_movies, popular_version
 from warehouse.tables.recommendations import make_signup_movies, signup_version
 
 
@@ -41,13 +41,20 @@ PAIRS = table_spec(
     "Recommended films of every pair of sign-up films: one row per pair and rank, sharded by the smaller movie_id.",
     [["recs", "signup_movies"], ["model", "likes"], ["model", "annoy_indexes"]],
     {"duckdb", "numpy"},
-)
+).replace_attributes(partitions_def=shards)
 USERS = table_spec(
     "recs",
     "user_recommendations",
     "Recommended films of every user with `min_likes` likes: one row per user and rank, in buckets by a hash of the "
     "user. Made with the item model of the last retrain; of users whose ratings have changed since, the rest stays.",
     [["model", "item_models"], ["model", "likes"]],
+    {"duckdb", "numpy"},
+).replace_attributes(partitions_def=shards)
+SIMILAR = table_spec(
+    "recs",
+    "similar_movies",
+    "Films that are like a film: one row per film with a vector or five likes and rank. Rebuilt whole.",
+    [["model", "likes"], ["model", "film_likes"], ["raw", "genome"]],
     {"duckdb", "numpy"},
 )
 PREVIEWS = {
@@ -63,13 +70,17 @@ PREVIEWS = {
         FROM (FROM recs.user_recommendations WHERE rank <= 4 LIMIT 8) JOIN raw.movies USING (movie_id)
         ORDER BY user_id, rank
     """,
+    SIMILAR.key: """
+        SELECT a.title AS film, rank, b.title AS similar, score
+        FROM recs.similar_movies s JOIN raw.movies a USING (movie_id) JOIN raw.movies b ON b.movie_id = similar_id
+        WHERE s.movie_id = (SELECT movie_id FROM recs.signup_movies WHERE position = 1) ORDER BY rank LIMIT 8
+    """,
 }
 
 
 @dg.multi_asset(
     name="recommendations",
-    specs=[PAIRS, USERS],
-    partitions_def=shards,
+    specs=[PAIRS, USERS, SIMILAR],
     backfill_policy=dg.BackfillPolicy.single_run(),
     can_subset=True,
 )
@@ -79,47 +90,26 @@ def recommendations(
     warehouse: dg.ResourceParam[Warehouse],
     workers: dg.ResourceParam[Workers],
 ) -> Iterator[dg.MaterializeResult]:
-    """Recompute what is out of date of the lists of pairs and users. Others may write the warehouse while it computes.
+    """Recompute the lists of pairs, users and films that are out of date. Others may write the warehouse meanwhile.
 
     One step, because the lists of a release follow from the same ratings: what came in while one of two steps computed
     would leave the other one's table behind.
     """
     watch = Stopwatch()
-    chosen = sorted(int(key) for key in context.partition_keys)
-    wanted = [spec.key for spec in (PAIRS, USERS) if spec.key in context.selected_asset_keys]
-    asked = Asked(*(chosen if key in wanted else () for key in (PAIRS.key, USERS.key)))
+    wanted = [spec.key for spec in (PAIRS, USERS, SIMILAR) if spec.key in context.selected_asset_keys]
+    partitioned = PAIRS.key in wanted or USERS.key in wanted
+    chosen = sorted(int(key) for key in context.partition_keys) if partitioned else []
+    pairs, users = (chosen if key in wanted else () for key in (PAIRS.key, USERS.key))
+    asked = Asked(pairs, users, SIMILAR.key in wanted)
     done = recommend(warehouse, parameters, asked, workers, context.log.info)
     units = {"units_computed": done.computed, "units_reused": done.reused}
-    versions = versions_now(warehouse, parameters)
-    for key, table, version in ((PAIRS.key, "pairs", versions.pairs), (USERS.key, "users", versions.users)):
+    now = versions_now(warehouse, parameters)
+    versions = {PAIRS.key: now.pairs, USERS.key: now.users, SIMILAR.key: now.similar}
+    for key, table in ((PAIRS.key, "pairs"), (USERS.key, "users"), (SIMILAR.key, "similar")):
         if key in wanted:
             metadata = table_metadata(warehouse.con, ".".join(key.path), PREVIEWS[key]) | units
             facts = done.facts.get(table)
-            yield result(watch, metadata | (facts or {}), key=key, version=version, changed=facts is not None)
-
-
-@dg.asset(
-    key=["recs", "similar_movies"],
-    group_name="recs",
-    kinds={"duckdb", "numpy"},
-    owners=OWNERS,
-    code_version="1",
-    deps=[["model", "likes"], ["model", "film_likes"], ["raw", "genome"]],
-)
-def similar_movies(
-    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
-) -> dg.MaterializeResult:
-    """Films that are like a film: one row per film with a vector or five likes and rank. Rebuilt whole."""
-    watch = Stopwatch()
-    version = similar_version(warehouse.con, parameters)
-    changed = make_similar_movies(warehouse, parameters)
-    preview = """
-        SELECT a.title AS film, rank, b.title AS similar, score
-        FROM recs.similar_movies s JOIN raw.movies a USING (movie_id) JOIN raw.movies b ON b.movie_id = similar_id
-        WHERE s.movie_id = (SELECT movie_id FROM recs.signup_movies WHERE position = 1) ORDER BY rank LIMIT 8
-    """
-    metadata = table_metadata(warehouse.con, "recs.similar_movies", preview)
-    return result(watch, metadata, version=version, changed=changed)
+            yield result(watch, metadata | (facts or {}), key=key, version=versions[key], changed=facts is not None)
 
 
 @dg.asset(
@@ -147,4 +137,4 @@ def popular_movies(
     return result(watch, metadata, version=version, changed=changed)
 
 
-ASSETS = [signup_movies, recommendations, similar_movies, popular_movies]
+ASSETS = [signup_movies, recommendations, popular_movies]

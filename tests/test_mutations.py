@@ -22,7 +22,6 @@ from recommender.data.companions import Companions, companion_shares
 from recommender.data.likes import Likes
 from recommender.data.model_data import Neighbourhood, make_neighbourhood
 from recommender.data.weights import FACTOR_ONE, WEIGHT_ONE
-from recommender.items.similar import SimilarFilms
 from recommender.neighbours.exact import recommend_pairs
 from recommender.parameters import ModelParameters, make_parameters
 from tests.homes import copy_home
@@ -35,7 +34,6 @@ from warehouse.releases.model_folder import latest_model
 from warehouse.releases.promotion import refusals
 from warehouse.releases.staging import stage_release
 from warehouse.tables.check_results import CheckResult
-from warehouse.tables.film_lists import write_similar_movies
 from warehouse.tables.model_inputs import read_neighbourhood
 from warehouse.tables.recommendations import pairs_version, signup_version, write_pairs
 from warehouse.tables.versions import set_table_version
@@ -357,11 +355,7 @@ def _write(con: duckdb.DuckDBPyConnection, parameters: ModelParameters, false: N
 
 def _write_lists(warehouse: Warehouse, parameters: ModelParameters) -> None:
     """Bring the lists of users and films up to date with the parameters."""
-    recommend(warehouse, parameters, Asked(users=range(SHARDS)), LocalWorkers(), print)
-    true = read_neighbourhood(warehouse, parameters)
-    with warehouse.transaction() as con:
-        lists = SimilarFilms(true).lists(parameters.per_movie)
-        write_similar_movies(con, true.catalogue.movie_ids, *lists, parameters)
+    recommend(warehouse, parameters, Asked(users=range(SHARDS), similar=True), LocalWorkers(), print)
 
 
 # -- the working tables ------------------------------------------------------------------------------------------------

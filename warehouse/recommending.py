@@ -22,13 +22,12 @@ from recommender.data.model_data import Neighbourhood
 from recommender.parameters import ModelParameters
 from warehouse.compute.packs import (
     ITEM_WEIGHTS,
-    damaged_files,
+    is_whole,
     neighbourhood_arrays,
-    read_manifest,
     write_arrays,
 )
 from warehouse.compute.unit_files import Record, UnitFileError, added_up, is_finished, read_unit, write_unit
-from warehouse.compute.units import INDEX_FOLDER, Unit, WorkPack, units_of
+from warehouse.compute.units import INDEX_FOLDER, SHARDS, Unit, WorkPack, units_of
 from warehouse.compute.workers import Workers
 from warehouse.database import Warehouse
 from warehouse.faults import step
@@ -39,7 +38,7 @@ from warehouse.releases.model_folder import (
     open_item_model,
 )
 from warehouse.releases.work_pack import PACK, content_version
-from warehouse.tables.film_lists import make_popular_movies, make_similar_movies
+from warehouse.tables.film_lists import SIMILAR, make_popular_movies, similar_version, write_similar_movies
 from warehouse.tables.model_inputs import StaleTableError, make_film_likes, make_likes, read_neighbourhood, require
 from warehouse.tables.recommendations import (
     make_signup_movies,
@@ -57,9 +56,9 @@ from warehouse.tables.user_lists import (
     users_version,
     write_users,
 )
-from warehouse.tables.versions import digest
+from warehouse.tables.versions import digest, table_version
 
-PARTS = {"pairs": 8, "users": 8}
+PARTS = {"pairs": 8, "users": 8, "similar": 4}
 """Units that a whole table is cut into: few, because a process prepares something for the first one, and each file and
 task costs; more than nodes, because these are not equally fast."""
 
@@ -71,6 +70,7 @@ class Asked(NamedTuple):
 
     pairs: Sequence[int] = ()
     users: Sequence[int] = ()
+    similar: bool = False
 
 
 class Inputs(NamedTuple):
@@ -79,6 +79,7 @@ class Inputs(NamedTuple):
     pairs: str
     users: str
     users_base: str
+    similar: str
     model: str
 
 
@@ -105,6 +106,7 @@ class _Plan:
     shards : list of int
         Of the pairs.
     users : ChangedUsers or None
+    similar : bool
     units : list of Unit
     """
 
@@ -113,6 +115,7 @@ class _Plan:
     folder: Path
     shards: list[int]
     users: ChangedUsers | None
+    similar: bool
     units: list[Unit]
 
 
@@ -154,15 +157,16 @@ def _catch_up(warehouse: Warehouse, parameters: ModelParameters) -> None:
     with warehouse.transaction() as con:
         make_likes(con, parameters)
         make_film_likes(con, parameters)
-    for make in (make_signup_movies, make_similar_movies, make_popular_movies):
-        make(warehouse, parameters)
+    make_signup_movies(warehouse, parameters)
+    make_popular_movies(warehouse, parameters)
 
 
 def versions_now(warehouse: Warehouse, parameters: ModelParameters) -> Inputs:
     """Versions that lists have when they are up to date; StaleTableError if what they are made from is not."""
     con, model = warehouse.con, latest_model(warehouse.con)["model_version"]
     base = users_base(items_hash(warehouse.home.model_folder(model)), parameters)
-    return Inputs(pairs_version(con, parameters, model), users_version(con, base), base, model)
+    similar = similar_version(con, parameters)
+    return Inputs(pairs_version(con, parameters, model), users_version(con, base), base, similar, model)
 
 
 def _still_holds(warehouse: Warehouse, parameters: ModelParameters, inputs: Inputs) -> bool:
@@ -187,6 +191,8 @@ def _make_plan(warehouse: Warehouse, parameters: ModelParameters, asked: Asked) 
         to_list = users.to_list(read_neighbourhood(warehouse, parameters).likes, parameters)
     if users is not None and len(to_list):
         units += units_of("users", users.buckets, PARTS["users"])
+    similar = asked.similar and table_version(con, SIMILAR) != inputs.similar
+    units += units_of("similar", range(SHARDS) if similar else (), PARTS["similar"])
     version = digest(inputs, to_list.tolist())[:16]
     folder = warehouse.home.work / version
     for other in warehouse.home.work.glob("*"):
@@ -194,7 +200,7 @@ def _make_plan(warehouse: Warehouse, parameters: ModelParameters, asked: Asked) 
             shutil.rmtree(other)
     if units:
         _provide_pack(warehouse, parameters, inputs, folder, to_list)
-    return _Plan(inputs, version, folder, shards, users, units)
+    return _Plan(inputs, version, folder, shards, users, similar, units)
 
 
 def _provide_pack(
@@ -203,7 +209,7 @@ def _provide_pack(
     """Write the pack of a plan, unless it is there from a run that did not get to its end."""
     pack = folder / PACK
     neighbourhood = read_neighbourhood(warehouse, parameters)
-    if not (pack.exists() and not damaged_files(pack, read_manifest(pack))):
+    if not is_whole(pack):
         shutil.rmtree(folder, ignore_errors=True)
         _write_pack(warehouse, neighbourhood, inputs, pack, to_list)
     # What is mapped needs no second copy in memory, and staging finds its files.
@@ -279,6 +285,7 @@ def _commit(
                 if not _usable(plan, unit, notify):
                     ((_, finished),) = workers.compute(plan.folder / PACK, [unit])
                     write_unit(plan.folder, unit, finished)
+                    done.computed += 1
                 rows, record = read_unit(plan.folder, unit, plan.version)
                 records.append(record)
                 yield rows
@@ -295,6 +302,11 @@ def _commit(
             step("user_lists_committing")
         none = {"users_computed": 0, "buckets_replaced": len(plan.users.whole)}
         done.facts["users"] = {**none, **added_up(records)}
+        records.clear()
+    if plan.similar:
+        with warehouse.transaction() as con:
+            write_similar_movies(con, rows_of("similar"), parameters)
+        done.facts["similar"] = {**added_up(records)}
     step("units_committed")
     for path in plan.folder.glob("*"):
         if path.is_file():

@@ -134,35 +134,39 @@ class SimilarFilms:
         kept = min(self._rank(film, ~possible, np.empty(len(possible)), films, scores), skip + count)
         return Ranked(films[skip:kept], scores[skip:kept], int(possible.sum() - possible[film]))
 
-    def lists(self, count: int, threads: int | None = None) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        """Rank the similar films of all films that have a list: `rank` of many.
+    def lists(
+        self, films: NDArray[np.int32], count: int, threads: int | None = None
+    ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """Rank the films similar to some films: `rank` of many.
 
         Parameters
         ----------
+        films : int32 array, shape (n,)
+            Catalogue positions; `with_list` are all that have a list.
         count : int
         threads : int, optional
             The result does not depend on it.
 
         Returns
         -------
-        int32 array, shape (films in the catalogue, count), and int32 array of that shape
+        int32 array, shape (n, count), and int32 array of that shape
             Catalogue positions, best first, and scores in units of 1 / `SCORE_ONE`; -1 and 0 where there is none.
         """
-        size = len(self._numbers.likes)
-        films, scores = np.full((size, count), -1, dtype=np.int32), np.zeros((size, count), dtype=np.int32)
-        blocked, wanted = self._numbers.likes == 0, self.with_list()
+        found, scores = np.full((len(films), count), -1, dtype=np.int32), np.zeros((len(films), count), dtype=np.int32)
+        blocked = self._numbers.likes == 0
         if self._neighbourhood.parameters.companion_weight > 0:
             _ = self._neighbourhood.companions  # made once for pairs and for this
         _ = self._neighbourhood.fans, self._neighbourhood.weights
 
-        def rank(part: NDArray[np.int32]) -> None:
-            shares = np.empty(size)
-            for film in part:
-                self._rank(int(film), blocked, shares, films[film], scores[film])
+        def rank(part: NDArray[np.int64]) -> None:
+            shares = np.empty(len(blocked))
+            for n in part:
+                self._rank(int(films[n]), blocked, shares, found[n], scores[n])
 
         # the films of a part are spread over all degrees of popularity: parts take about the same time
-        run_parallel(rank, [wanted[n::PARTS] for n in range(PARTS)], threads)
-        return films, scores
+        by_popularity = np.argsort(films)
+        run_parallel(rank, [by_popularity[n::PARTS] for n in range(PARTS)], threads)
+        return found, scores
 
     def _rank(
         self,

@@ -116,19 +116,20 @@ def test_similar_films_follow_the_formula(settings: dict[str, Any]) -> None:
     world = random_world(8, users=90, films=70, with_vector=40, most_likes=15, **settings)
     neighbourhood = world.neighbourhood()
     similar = SimilarFilms(neighbourhood)
-    films, scores = similar.lists(12, threads=1)
-    again = similar.lists(12, threads=3)
+    with_list = similar.with_list()
+    films, scores = similar.lists(with_list, 12, threads=1)
+    again = similar.lists(with_list, 12, threads=3)
     assert np.array_equal(films, again[0])
     assert np.array_equal(scores, again[1])
     ids = neighbourhood.catalogue.movie_ids.tolist()
     brute = world.brute()
-    listed = {ids[film] for film in similar.with_list()}
-    assert listed == {film for film in ids if film in world.vectors or brute.total_likes[film] >= 5}
+    listed = {ids[film]: row for row, film in enumerate(with_list)}
+    assert set(listed) == {film for film in ids if film in world.vectors or brute.total_likes[film] >= 5}
     for at, film in enumerate(ids):
-        expected = plain_similar(brute, film)[:12] if film in listed else []
-        found = [(ids[f], s) for f, s in zip(films[at].tolist(), scores[at].tolist(), strict=True) if f >= 0]
-        assert found == expected
         if film in listed:
+            row, expected = listed[film], plain_similar(brute, film)[:12]
+            found = [(ids[f], s) for f, s in zip(films[row].tolist(), scores[row].tolist(), strict=True) if f >= 0]
+            assert found == expected
             page = similar.rank(at, 5, skip=4)
             assert [ids[f] for f in page.films] == [f for f, _ in expected[4:9]]
     odd = np.array([film % 2 == 1 for film in ids])

@@ -131,6 +131,14 @@ def damaged_files(folder: Path, manifest: Mapping[str, Any]) -> list[str]:
     return [name for name, facts in files.items() if not whole(name, facts)]
 
 
+def is_whole(folder: Path) -> bool:
+    """Whether there is a pack, with all its files as they were written."""
+    try:
+        return not damaged_files(folder, read_manifest(folder))
+    except PackError:
+        return False
+
+
 def map_arrays(folder: Path, manifest: Mapping[str, Any], mode: Literal["r", "c"] = "r") -> dict[str, Any]:
     """All arrays of a pack by name; "r" maps them read-only, "c" privately, so that kernels take them for any array.
 

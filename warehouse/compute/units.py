@@ -24,13 +24,14 @@ from recommender.data.weights import SCORE_ONE
 from recommender.errors import UsageError
 from recommender.items.model import ItemModel
 from recommender.items.ranking import rank_users
+from recommender.items.similar import SimilarFilms
 from recommender.neighbours.exact import PairSearch
 from recommender.pairs import PairRecommendations
 from warehouse.compute.packs import INDEX_FILE, ITEM_WEIGHTS, map_arrays, neighbourhood_of, read_manifest
 
 SHARDS = 16
-"""Parts of each table: a pair is in shard ``movie_a % SHARDS``, a user in the bucket that `bucket_of` says. As many
-shards of pairs as buckets of users: assets that one job makes have the same partitions."""
+"""Parts of each table: a pair is in shard ``movie_a % SHARDS``, a user in the bucket that `bucket_of` says, the films
+similar to a film in ``movie_id % SHARDS``. As many of each: assets that one job makes have the same partitions."""
 
 INDEX_FOLDER = "index"
 """The files of the model, in packs for the engine that asks its index."""
@@ -123,6 +124,11 @@ class WorkPack:
             bind(open_index(self.folder / INDEX_FOLDER / INDEX_FILE), self.neighbourhood), threads=self.threads
         )
 
+    @functools.cached_property
+    def similar(self) -> SimilarFilms:
+        """What ranks similar films."""
+        return SimilarFilms(self.neighbourhood)
+
     @property
     def rated(self) -> Rated:
         """Which films every user has rated."""
@@ -181,6 +187,25 @@ def _users(pack: WorkPack, buckets: Sequence[int]) -> tuple[pa.Table, dict[str, 
     return pa.table(rows, schema=USER_SCHEMA), {"users_computed": len(users)}
 
 
+def _similar(pack: WorkPack, shards: Sequence[int]) -> tuple[pa.Table, dict[str, int]]:
+    """The lists of similar films of all films of these shards that have one."""
+    data, ids = pack.neighbourhood, pack.neighbourhood.catalogue.movie_ids
+    films = pack.similar.with_list()
+    films = films[np.isin(ids[films] % SHARDS, shards)]
+    films = films[np.argsort(ids[films])]
+    found, scores = pack.similar.lists(films, data.parameters.per_movie, pack.threads)
+    return similar_rows(ids, films, found, scores), {"films": len(films)}
+
+
+def similar_rows(
+    movie_ids: NDArray[np.int32], films: NDArray[np.int32], found: NDArray[np.int32], scores: NDArray[np.int32]
+) -> pa.Table:
+    """Lists of similar films, by `SimilarFilms.lists`, as rows of recs.similar_movies."""
+    owners = np.repeat(movie_ids[films], (found >= 0).sum(axis=1))
+    rows = {"movie_id": owners} | rows_of_lists(movie_ids, found, scores, "similar_id")
+    return pa.table(rows, schema=SIMILAR_SCHEMA)
+
+
 def rows_of_lists(
     movie_ids: NDArray[np.int32], films: NDArray[np.int32], scores: NDArray[np.int32], name: str
 ) -> dict[str, NDArray]:
@@ -204,19 +229,20 @@ PAIR_SCHEMA = _schema(
     movie_a=pa.int32(), movie_b=pa.int32(), rank=pa.int16(), movie_id=pa.int32(), score=pa.float64(), votes=pa.int32()
 )
 USER_SCHEMA = _schema(user_id=pa.int32(), rank=pa.int16(), movie_id=pa.int32(), score=pa.float64())
+SIMILAR_SCHEMA = _schema(movie_id=pa.int32(), rank=pa.int16(), similar_id=pa.int32(), score=pa.float64())
 
-SCHEMAS = {"pairs": PAIR_SCHEMA, "users": USER_SCHEMA}
+SCHEMAS = {"pairs": PAIR_SCHEMA, "users": USER_SCHEMA, "similar": SIMILAR_SCHEMA}
 """Columns of the rows of each table's units."""
 
 ROWS_OF: Mapping[str, Callable[[WorkPack, Sequence[int]], tuple[pa.Table, dict[str, int]]]] = {
     "pairs": _pairs,
     "users": _users,
+    "similar": _similar,
 }
 """What computes the rows of each table, for some shards of it."""
 
 
 def shards_of_rows(table: str, rows: pa.Table) -> NDArray[np.int64]:
-    """Shard of each row of a table."""
-    if table == "users":
-        return bucket_of(rows.column("user_id").to_numpy())
-    return np.asarray(rows.column("movie_a").to_numpy() % SHARDS, dtype=np.int64)
+    """Shard of each row of a table, by its first column."""
+    owners = rows.column(0).to_numpy()
+    return bucket_of(owners) if table == "users" else np.asarray(owners % SHARDS, dtype=np.int64)

@@ -4,7 +4,7 @@ Belongs here: writing them and reading them back as arrays. Writers take the con
 belong here: the maths of similar films (`recommender.items.similar`), lists of users (`user_lists`).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import duckdb
@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 from recommender.data.catalogue import Catalogue, positions_of
 from recommender.data.likes import film_positions
 from recommender.data.weights import SCORE_ONE
-from recommender.items.similar import SimilarFilms
 from recommender.parameters import ModelParameters
 from warehouse.code import code_version
-from warehouse.compute.units import rows_of_lists
 from warehouse.database import Warehouse
 from warehouse.queries import count_rows, insert_rows
 from warehouse.schemas.definitions import create_table
 from warehouse.sql import sql
-from warehouse.tables.model_inputs import inputs_version, read_neighbourhood
+from warehouse.tables.model_inputs import inputs_version
 from warehouse.tables.versions import digest, set_table_version, table_version
 
 SIMILAR = "recs.similar_movies"
@@ -41,17 +39,6 @@ def popular_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters)
     return digest("popular", raw, parameters.like_threshold, code_version())
 
 
-def make_similar_movies(warehouse: Warehouse, parameters: ModelParameters) -> bool:
-    """Rebuild recs.similar_movies; False if it was up to date."""
-    if table_version(warehouse.con, SIMILAR) == similar_version(warehouse.con, parameters):
-        return False
-    neighbourhood = read_neighbourhood(warehouse, parameters)
-    lists = SimilarFilms(neighbourhood).lists(parameters.per_movie)
-    with warehouse.transaction() as con:
-        write_similar_movies(con, neighbourhood.catalogue.movie_ids, *lists, parameters)
-    return True
-
-
 def make_popular_movies(warehouse: Warehouse, parameters: ModelParameters) -> bool:
     """Rebuild recs.popular_movies; False if it was up to date."""
     if table_version(warehouse.con, POPULAR) == popular_version(warehouse.con, parameters):
@@ -61,35 +48,20 @@ def make_popular_movies(warehouse: Warehouse, parameters: ModelParameters) -> bo
     return True
 
 
-def write_similar_movies(
-    con: duckdb.DuckDBPyConnection,
-    movie_ids: NDArray[np.int32],
-    films: NDArray[np.int32],
-    scores: NDArray[np.int32],
-    parameters: ModelParameters,
-) -> int:
-    """Replace recs.similar_movies; return its rows.
-
-    Parameters
-    ----------
-    movie_ids : int32 array, shape (films,)
-        In catalogue order.
-    films, scores : int32 arrays, shape (films, per_movie)
-        `SimilarFilms.lists`.
-    """
-    order = np.argsort(movie_ids)
-    rows = rows_of_lists(movie_ids, films[order], scores[order], "similar_id")
-    table = pa.table({"movie_id": np.repeat(movie_ids[order], (films[order] >= 0).sum(axis=1)), **rows})
+def write_similar_movies(con: duckdb.DuckDBPyConnection, parts: Iterable[pa.Table], parameters: ModelParameters) -> int:
+    """Replace recs.similar_movies by all its rows, in parts; return how many they are."""
     con.execute(create_table(SIMILAR))
-    insert_rows(con, SIMILAR, table)
-    set_table_version(con, SIMILAR, similar_version(con, parameters), len(table))
-    return len(table)
+    for part in parts:
+        insert_rows(con, SIMILAR, part)
+    rows = count_rows(con, SIMILAR)
+    set_table_version(con, SIMILAR, similar_version(con, parameters), rows)
+    return rows
 
 
 def arrays_of_lists(
     rows: Mapping[str, Any], owners: NDArray[np.integer], name: str, catalogue: Catalogue, shape: tuple[int, int]
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Bring rows of lists into arrays: `rows_of_lists` turned around.
+    """Bring rows of lists into arrays: `compute.units.rows_of_lists` turned around.
 
     Parameters
     ----------
