@@ -71,14 +71,17 @@ def execute(
     ops: Mapping[str, Any] | None = None,
     tags: Mapping[str, str] | None = None,
     partition: str | None = None,
+    workers: Mapping[str, Any] | None = None,
 ) -> Outcome:
     """Run a job in this process, recorded in the home's instance as a run of the code location.
 
-    `asked` are the model parameters asked for; others are the home's. `ops` is configuration by op.
+    `asked` are the model parameters asked for; others are the home's. `ops` is configuration by op, `workers` that
+    of who computes lists, for jobs that make some.
     """
     config = {
         "resources": {
             "parameters": {"config": dict(asked)},
+            **({"workers": {"config": dict(workers)}} if workers else {}),
         },
         "ops": {name: {"config": dict(values)} for name, values in (ops or {}).items()},
         "loggers": {"progress": {}},

@@ -16,6 +16,7 @@ from pydantic import BaseModel, Field, create_model
 from checks.settings import CheckSettings, load_settings
 from orchestration.active_runs import run_lock
 from recommender.parameters import ModelParameters
+from warehouse.compute.ray_nodes import RayWorkers
 from warehouse.compute.workers import LocalWorkers, Workers
 from warehouse.database import WAIT_SECONDS, Warehouse, open_warehouse
 from warehouse.home import Home
@@ -101,12 +102,26 @@ PASSES = "ingest_ratings"
 recommend at once would make each other's tables out of date."""
 
 
+class Engine(Enum):
+    """Who computes the units of work that lists are made of."""
+
+    local = "local"
+    ray = "ray"
+
+
 class WorkersResource(dg.ConfigurableResource):
-    """Who computes lists: threads of the run's process."""
+    """Who computes lists: threads of the run's process, or the nodes of a Ray cluster. The rows are the same."""
+
+    engine_workers: Engine = Field(default=Engine.local, description="local: threads of this process; ray: Ray.")
+    ray_address: str = Field(
+        default="",
+        description="host:port of a Ray cluster that this machine belongs to; empty: Ray is started here for the run.",
+    )
 
     def create_resource(self, context: dg.InitResourceContext) -> Workers:
         """Hand the assets what computes their units."""
-        return LocalWorkers()
+        with refused_once(context):
+            return RayWorkers(self.ray_address) if self.engine_workers == Engine.ray else LocalWorkers()
 
 
 class HomeResource(dg.ConfigurableResource):

@@ -17,14 +17,17 @@ from warehouse.releases.registry import live_release
 AFTER_LIVE = {"published__stored_release"}
 """Steps that take a release elsewhere: it is live here whether they succeed or not."""
 
-STAGE_FACTS = ("seconds", "cpu_seconds", "peak_memory_megabytes", "dagster/row_count", "unchanged")
+UNIT_FACTS = ("units_computed", "units_reused", "unit_seconds")
+STAGE_FACTS = ("seconds", "cpu_seconds", "peak_memory_megabytes", "dagster/row_count", "unchanged", *UNIT_FACTS)
 
 
-def full_run(home: Home, source: str | None, replace_source: bool, asked: Mapping[str, Any]) -> dict[str, Any]:
+def full_run(
+    home: Home, source: str | None, replace_source: bool, asked: Mapping[str, Any], workers: Mapping[str, Any]
+) -> dict[str, Any]:
     """Load a source if need be, retrain, refresh, publish.
 
     Without `source` it is the source the home holds, or the bundled sample if it holds none. `asked` are the model
-    parameters asked for; others are the home's.
+    parameters asked for; others are the home's. `workers` says who computes lists.
 
     Returns
     -------
@@ -40,14 +43,15 @@ def full_run(home: Home, source: str | None, replace_source: bool, asked: Mappin
         config = {"source": source or "sample", "replace_source": replace_source}
         outcomes.append(execute(home, "import_source", asked, ops={"source_tables": config}))
     if all(outcome.success for outcome in outcomes):
-        outcomes.append(execute(home, "retrain_model", asked, tags=ALL_SHARDS))
+        outcomes.append(execute(home, "retrain_model", asked, tags=ALL_SHARDS, workers=workers))
     return _report(home, outcomes, started)
 
 
-def refresh(home: Home, asked: Mapping[str, Any]) -> dict[str, Any]:
+def refresh(home: Home, asked: Mapping[str, Any], workers: Mapping[str, Any]) -> dict[str, Any]:
     """Recommend from the likes as they are now, check and publish; the report is that of `full_run`."""
     started = time.perf_counter()
-    return _report(home, [execute(home, "refresh_recommendations", asked, tags=ALL_SHARDS)], started)
+    done = execute(home, "refresh_recommendations", asked, tags=ALL_SHARDS, workers=workers)
+    return _report(home, [done], started)
 
 
 def ingest_files(home: Home, files: list[Path], asked: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,6 +96,11 @@ def _went_live(outcome: Outcome) -> bool:
     return outcome.success or (bool(outcome.failed_steps) and outcome.failed_steps <= AFTER_LIVE)
 
 
+def _facts_of(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts of a stage; those of units only where it has some."""
+    return {name: metadata.get(name) for name in STAGE_FACTS if name in metadata or name not in UNIT_FACTS}
+
+
 def _report(home: Home, outcomes: list[Outcome], started: float) -> dict[str, Any]:
     metadata = {asset: values for outcome in outcomes for asset, values in outcome.metadata.items()}
     release = metadata.get("published/staged_release", {}).get("release")
@@ -114,5 +123,5 @@ def _report(home: Home, outcomes: list[Outcome], started: float) -> dict[str, An
             "total": round(time.perf_counter() - started, 3),
             **{asset: values["seconds"] for asset, values in metadata.items() if "seconds" in values},
         },
-        "stages": {asset: {name: values.get(name) for name in STAGE_FACTS} for asset, values in metadata.items()},
+        "stages": {asset: _facts_of(values) for asset, values in metadata.items()},
     }

@@ -1,4 +1,4 @@
-"""Commands that compute: `run`, `refresh`, `ingest` and `evaluate`.
+"""Commands that compute: `run`, `refresh`, `compute`, `ingest` and `evaluate`.
 
 Belongs here: their arguments, exit codes and what is printed. What they do is in `orchestration.cli.launch` and
 `orchestration.cli.evaluation_report`.
@@ -6,16 +6,25 @@ Belongs here: their arguments, exit codes and what is printed. What they do is i
 
 import logging
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from orchestration.cli.common import JsonFlag, Preset, Settings, asked_parameters, existing, home_of, print_json
+from recommender.errors import UsageError
 from warehouse.home import Home
 from warehouse.logs import say
 from warehouse.releases.reader import example_pairs, open_release
 
 commands = typer.Typer()
+
+EngineWorkers = Annotated[
+    Literal["local", "ray"],
+    typer.Option(help="Who computes lists: threads of this process, or Ray. Same rows."),
+]
+RayAddress = Annotated[
+    str, typer.Option(help="HOST:PORT of a Ray cluster this machine belongs to; default: Ray is started here.")
+]
 
 
 @commands.command()
@@ -28,13 +37,15 @@ def run(
     replace_source: Annotated[bool, typer.Option(help="Swap all raw tables if the home holds another source.")] = False,
     preset: Preset = None,
     settings: Settings = [],  # noqa: B006  (typer reads the default, nobody changes it)
+    engine_workers: EngineWorkers = "local",
+    ray_address: RayAddress = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Load the source if need be, retrain, recommend for all pairs, check, and go live."""
     from orchestration.cli.launch import full_run
 
-    home = home_of(context)
-    _show(home, full_run(home, source, replace_source, asked_parameters(home, preset, settings)), as_json)
+    home, workers = home_of(context), asked_workers(engine_workers, ray_address)
+    _show(home, full_run(home, source, replace_source, asked_parameters(home, preset, settings), workers), as_json)
 
 
 @commands.command()
@@ -42,14 +53,48 @@ def refresh(
     context: typer.Context,
     preset: Preset = None,
     settings: Settings = [],  # noqa: B006
+    engine_workers: EngineWorkers = "local",
+    ray_address: RayAddress = "",
     as_json: JsonFlag = False,
 ) -> None:
     """Recommend from the likes as they are now, without retraining: what the hourly schedule does."""
     from orchestration.cli.launch import refresh as refresh_now
 
-    home = home_of(context)
+    home, workers = home_of(context), asked_workers(engine_workers, ray_address)
     asked = asked_parameters(home, preset, settings)
-    _show(home, refresh_now(existing(home), asked), as_json)
+    _show(home, refresh_now(existing(home), asked, workers), as_json)
+
+
+def asked_workers(engine: str, address: str) -> dict[str, str]:
+    """Configuration of who computes lists, as asked for on the command line; refused before anything is started."""
+    if engine == "ray":
+        from warehouse.compute.ray_nodes import require_ray
+
+        require_ray()
+    elif address:
+        raise UsageError("--ray-address goes with --engine-workers ray")
+    return {"engine_workers": engine, "ray_address": address}
+
+
+@commands.command()
+def compute(
+    pack: Annotated[Path, typer.Argument(help="Folder of a pack, work/VERSION/pack of a home or a copy of it.")],
+    unit: Annotated[str, typer.Argument(help="Name of the unit: pairs or users, a dash, shards; as in pairs-0.8.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the finished unit: work/VERSION of the home, or another.")],
+    threads: Annotated[int | None, typer.Option(min=1, help="Default: one per core.")] = None,
+) -> None:
+    """Compute one unit of work from a pack alone, in this process: what a container or a pod of its own does."""
+    from warehouse.compute.packs import PackError, damaged_files, read_manifest
+    from warehouse.compute.unit_files import finish, write_unit
+    from warehouse.compute.units import Unit, WorkPack
+
+    wanted = Unit.named(unit)
+    if wrong := damaged_files(pack, read_manifest(pack)):
+        raise PackError(f"{pack} is not as it was written: {', '.join(wrong)} differ; copy it again")
+    finished = finish(WorkPack(pack, threads), wanted)
+    out.mkdir(parents=True, exist_ok=True)
+    write_unit(out, wanted, finished)
+    say(f"{wanted.name}: {finished.record.rows:,} rows in {finished.record.seconds} s, sha256 {finished.record.sha256}")
 
 
 def _show(home: Home, report: dict[str, Any], as_json: bool) -> None:

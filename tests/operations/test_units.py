@@ -1,6 +1,7 @@
 """Lists computed apart from the database: killed and continued, files damaged, others writing meanwhile."""
 
 import json
+import shutil
 import signal
 import subprocess
 from pathlib import Path
@@ -23,6 +24,7 @@ from warehouse.releases.registry import live_release
 
 NINE = ("--set", "top_movies=40", "--set", "neighbours=9")
 TABLES = ("pair_recommendations", "user_recommendations", "similar_movies", "popular_movies")
+UNITS = ("pairs-1.9", "similar-0.4.8.12", "users-5.13")
 RETRAINED = "DELETE FROM ops.table_versions WHERE starts_with(table_name, 'recs.user_recommendations')"
 """Makes all lists of users out of date, as a retrain does."""
 
@@ -48,13 +50,13 @@ def units(outcome: Outcome) -> tuple[int, int]:
 def uninterrupted(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> list[list[tuple[object, ...]]]:
     """The lists that a refresh makes which nothing disturbs."""
     home = copy_home(small_live, tmp_path_factory.mktemp("uninterrupted"))
-    assert units(refresh(home)) == (8, 0)
+    assert units(refresh(home)) == (12, 0)
     return recommended(home)
 
 
 @pytest.mark.parametrize(
     ("at", "computed", "reused"),
-    [("work_pack_appeared", 16, 0), ("unit_written", 16, 0), ("unit_finished", 15, 1), ("pairs_committing", 0, 16)],
+    [("work_pack_appeared", 20, 0), ("unit_written", 20, 0), ("unit_finished", 19, 1), ("pairs_committing", 0, 20)],
 )
 def test_a_run_that_is_killed_is_continued_with_the_units_that_are_missing(
     platform: Platform, uninterrupted: list[list[tuple[object, ...]]], at: str, computed: int, reused: int
@@ -91,7 +93,7 @@ def test_damaged_units_and_packs_are_made_again_with_a_message(
     said = marquee(home, "refresh", *NINE).stderr
     for path in (truncated, altered, missing, other, foreign):
         assert f"the unit {path.stem} is computed again" in said
-    assert "11 of 16 units were computed by a run that did not get to its end" in said
+    assert "15 of 20 units were computed by a run that did not get to its end" in said
     assert recommended(home) == uninterrupted
 
 
@@ -107,7 +109,7 @@ def test_a_damaged_pack_and_stale_folders_are_not_used(
     (folder,) = (home / "work").iterdir()
     vectors = folder / "pack" / "vectors.npy"
     vectors.write_bytes(vectors.read_bytes()[:-4])
-    assert units(refresh(home)) == (16, 0)
+    assert units(refresh(home)) == (20, 0)
     assert recommended(home) == uninterrupted
 
 
@@ -166,3 +168,32 @@ def test_ratings_that_come_in_while_lists_are_computed_are_in_the_release(small_
     assert refresh(calm).success
     assert recommended(small_home) == recommended(calm)
     assert len(marquee_json(small_home, "releases")["releases"]) == 2
+
+
+def test_a_unit_computed_by_a_process_that_has_only_the_pack_is_committed_by_the_run(
+    platform: Platform, uninterrupted: list[list[tuple[object, ...]]], tmp_path: Path
+) -> None:
+    """What a container or a pod does: `marquee compute PACK UNIT OUT`, without a home."""
+    home = platform.home.root
+    change(home, RETRAINED)
+    platform.start(["refresh", *NINE], "work_pack_appeared").join(300)
+    (folder,) = (home / "work").iterdir()
+    pack = tmp_path / "copied" / "pack"
+    shutil.copytree(folder / "pack", pack)
+    nowhere, out = tmp_path / "no" / "home", tmp_path / "out"
+    for unit in UNITS:
+        done = marquee_process(nowhere, "compute", pack, unit, out)
+        assert f"{unit}: " in done.stderr
+        for path in out.glob(f"{unit}.*"):
+            shutil.copy(path, folder)
+    assert not nowhere.exists()
+    assert sorted(path.name for path in out.iterdir()) == [
+        f"{unit}.{kind}" for unit in UNITS for kind in ("json", "parquet")
+    ]
+    assert units(refresh(home)) == (17, 3)
+    assert recommended(home) == uninterrupted
+    assert "there is no unit 'pears-1'" in marquee(nowhere, "compute", pack, "pears-1", out, expect=2).stderr
+    assert "there is no unit 'users-16'" in marquee(nowhere, "compute", pack, "users-16", out, expect=2).stderr
+    (pack / "vectors.npy").write_bytes(b"")
+    said = marquee(nowhere, "compute", pack, "pairs-0", out, expect=1).stderr
+    assert f"{pack} is not as it was written: vectors.npy differ" in said
