@@ -115,7 +115,7 @@ def wrong_commands(code: str) -> list[str]:
             wrong.append(f"marquee{options} {name}")
             continue
         known = {option for parameter in commands[name].params for option in parameter.opts} | {"--help"}
-        wrong += [f"marquee {name} {option}" for option in re.findall(r"--[a-z]\w*", rest) if option not in known]
+        wrong += [f"marquee {name} {option}" for option in re.findall(r"--[a-z][\w-]*", rest) if option not in known]
     modules = re.findall(r"python -m ([\w.]+)", code)
     wrong += [f"python -m {name}" for name in modules if name.startswith(PACKAGES) and not is_there(name)]
     targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)

@@ -13,13 +13,13 @@ from warehouse.home import Home
 
 BROKEN = """
 import sys
-import assets.recommendations as recommendations
 from orchestration.cli.app import main
+from warehouse.compute import units
 
-def recommend_pairs(*arguments):
+def search_pairs(*arguments, **options):
     raise ValueError("a bug, made for this test")
 
-recommendations.recommend_pairs = recommend_pairs
+units.PairSearch = search_pairs
 main()
 """
 
@@ -60,7 +60,7 @@ def test_a_bug_keeps_its_traceback_and_is_no_rejection(small_home: Path) -> None
     )  # fmt: skip
     assert done.returncode == 1
     assert "Traceback" in done.stderr
-    assert "in recommend_pairs" in done.stderr
+    assert "in search_pairs" in done.stderr
     report = json.loads(done.stdout)
     assert report["state"] == "failed"
     assert report["failed_checks"] == []
