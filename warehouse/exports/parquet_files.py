@@ -129,7 +129,12 @@ class ParquetFiles:
     def retire(self, keep: int) -> list[str]:
         """Delete the folders of old releases, manifest first."""
         releases = sorted((name for name in self._place.folders() if RELEASE.match(name)), reverse=True)
-        retired = [release for release in releases[keep:] if release != self._current().get("release")]
+        live = str(self._current().get("release"))
+        kept = [release for release in releases if self.held(release)][:keep]
+        # One without a manifest that is newer than the live one may be another exporter's, to a bucket.
+        retired = [
+            release for release in releases if release not in {*kept, live} and (self.held(release) or release < live)
+        ]
         for release in retired:
             self._place.delete(release, MANIFEST)
             step("export_retired")

@@ -176,7 +176,8 @@ class RedisKeys:
         """Have the keys of old releases expire; a release that is being given up is not held any more."""
         self._doing = "old releases could not be given up"
         releases = sorted(map(str, self._redis.hkeys(RELEASES)), reverse=True)
-        retired = [release for release in releases[keep:] if release != self._live()]
+        kept = [release for release in releases if self.held(release)][:keep]  # not what a dead process left
+        retired = [release for release in releases if release not in {*kept, self._live()}]
         for release in retired:
             self._redis.hset(RELEASES, release, json.dumps({}))
             names = self._redis.scan_iter(f"marquee:{release}:*", count=BATCH_KEYS)
