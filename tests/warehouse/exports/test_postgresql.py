@@ -122,7 +122,12 @@ def test_readers_never_see_a_release_half_loaded_or_two_at_once(
     rows = {release: len(rows_of(home_of_two, release, "FROM pair_recommendations")) for release in (older, newer)}
     assert rows[older] != rows[newer]
     url = server.url(database)
-    export(home_of_two, url, "--release", older)
+    with server.connect(database) as early:  # its snapshot is older than the release
+        early.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        early.execute("SELECT count(*) FROM pg_class")
+        export(home_of_two, url, "--release", older)
+        found = early.execute("SELECT count(*) FROM marquee.pair_recommendations WHERE movie_a > 0").fetchall()
+        assert found == [(rows[older],)]
     readers = [Reader(server, database, rows) for _ in range(2)]
     for reader in readers:
         reader.start()
