@@ -58,6 +58,9 @@ class ReleaseFile:
     def __init__(self, release: str, con: duckdb.DuckDBPyConnection) -> None:
         self.release = release
         self.con = con
+        self._columns: dict[str, set[str]] = {}
+        for table, column in con.execute("SELECT table_name, column_name FROM duckdb_columns()").fetchall():
+            self._columns.setdefault(table, set()).add(column)
 
     def types(self, table: str) -> dict[str, str]:
         """DuckDB types of a table by column."""
@@ -69,8 +72,7 @@ class ReleaseFile:
 
     def query(self, table: str) -> str:
         """SQL of a table's rows in the order of the file, all columns of its model."""
-        found = self.con.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [table]).fetchall()
-        there = {name for (name,) in found}
+        there = self._columns.get(table, set())
         columns = [
             f'"{name}"' if name in there else f'CAST(NULL AS {kind}) AS "{name}"'
             for name, kind in self.types(table).items()

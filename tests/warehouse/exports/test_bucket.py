@@ -94,9 +94,6 @@ def test_what_goes_wrong_is_told_in_one_line(
     for name, value in s3.environment("reader").items():
         monkeypatch.setenv(name, value)
     assert "cannot be written" in said(bucket)
-    s3.stop()
-    try:
-        monkeypatch.setattr("warehouse.store.client.RETRIES", {"max_retries": 0})
-        assert "check the address, the endpoint in the environment and the network" in said(bucket)
-    finally:
-        s3.start()
+    monkeypatch.setenv("AWS_ENDPOINT", "http://127.0.0.1:1")
+    monkeypatch.setattr("warehouse.store.client.RETRIES", {"max_retries": 0})
+    assert "check the address, the endpoint in the environment and the network" in said(bucket)

@@ -109,9 +109,9 @@ def test_an_export_killed_at_any_step_is_finished_by_the_next(
     two_releases: Path, tmp_path: Path, export: Exporter, killed: Callable[[str, str, str], str]
 ) -> None:
     older, newer = releases_of(two_releases)
+    export(two_releases, tmp_path / "before", "--release", older)
     for step in EXPORT_STEPS:
-        target = tmp_path / step
-        export(two_releases, target, "--release", older)
+        target = Path(shutil.copytree(tmp_path / "before", tmp_path / step))
         killed(str(target), newer, step)
         assert current(target) == (newer if step in {"export_switched", "export_retired"} else older)
         assert export(two_releases, target, "--release", newer, "--keep", 1)["seen"] == newer

@@ -182,7 +182,7 @@ def test_what_goes_wrong_is_told_in_one_line_without_the_password(
     monkeypatch.setenv("REDISCLI_AUTH", PASSWORD)
     assert client.get("marquee:live") == older
 
-    enlarge(home_of_two, 40_000)
+    enlarge(home_of_two, 20_000)
     process = start_marquee(home_of_two, "export", url)
     before = client.dbsize()
     while client.dbsize() < before + 5_000:
