@@ -5,7 +5,7 @@ import dagster as dg
 from checks.tables.incoming import FILE_CHECKS
 
 TURN = "marquee/turn"
-"""Run tag that says whose turn a run takes in the queue (`dagster.yaml`): of each value one run at a time."""
+"""Run tag that groups runs in the queue (`dagster.yaml`): of each value one run at a time."""
 WAREHOUSE_TURN = {TURN: "warehouse"}
 EXPORT_TURN = {TURN: "exports"}
 

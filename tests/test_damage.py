@@ -50,7 +50,7 @@ LINES: dict[str, tuple[bytes, str]] = {
         "superseded by a later rating of the same film by the same user",
     ),
 }
-"""What is appended to a good file of new ratings (FILM is a film of the home), and the reason it is turned away for."""
+"""What is appended to a good file of new ratings (FILM is a film of the home), and the reason it is rejected for."""
 
 LANDING: dict[str, tuple[str, bytes, str]] = {
     "half written": ("new.csv", HEADER.encode() + b"9001,1,4.0,1500000000\n9001,2,4.0,15", "half written"),
@@ -312,7 +312,7 @@ def test_good_input_goes_through_without_cleaning(
     assert marquee_json(small_home, "refresh", *SETTINGS)["state"] == "live"
 
 
-def test_changed_bytes_of_the_index_are_found_and_a_retrain_mends_them(small_home: Path) -> None:
+def test_changed_bytes_of_the_index_are_found_and_a_retrain_repairs_them(small_home: Path) -> None:
     home, before = small_home, live(small_home)
     settings = ("--set", "top_movies=40", "--set", "neighbours=11")
     path = home / "models" / newest_model(home) / "users.ann"

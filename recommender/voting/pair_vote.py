@@ -299,7 +299,7 @@ def _rank_sharers(bit, pair, kept, votes, booth, out_films, out_votes, out_score
 
 @kernel
 def _rank_film(film, counter, pair, kept, votes, out_films, out_votes, out_scores):  # type: ignore[no-untyped-def]
-    """Put a film in its place that voters like and that is not among the companions listed, whose turn has been."""
+    """Insert a film that voters like and that is not among the companions, which were inserted before."""
     data, companions = votes.data, votes.companions
     if film == pair.left_out[0] or film == pair.left_out[1]:
         return kept

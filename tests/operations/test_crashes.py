@@ -70,7 +70,7 @@ def test_landed_files_whose_run_is_killed_before_they_are_all_put_away_count_onc
 
 
 @pytest.mark.campaign
-def test_a_retrain_killed_at_each_of_its_steps_is_made_good_by_the_next(tiny_platform: Platform) -> None:
+def test_a_retrain_killed_at_each_of_its_steps_is_repaired_by_the_next(tiny_platform: Platform) -> None:
     """Likes, user vectors and index half made, or the model's folder there and not recorded."""
     kills = [kill_once(tiny_platform, "retrain", number, at) for number, at in enumerate(MODEL_STEPS)]
     assert [kill.problems for kill in kills] == [[] for _ in kills]

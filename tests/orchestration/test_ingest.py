@@ -63,7 +63,7 @@ def test_a_later_rating_replaces_an_earlier_one_in_another_month(small_home: Pat
     assert working_table(small_home, query) == [(4.5,)]
 
 
-def test_rows_turned_away_are_kept_with_line_and_reason(small_home: Path, tmp_path: Path) -> None:
+def test_rejected_rows_are_kept_with_line_and_reason(small_home: Path, tmp_path: Path) -> None:
     a, *_ = films(small_home)
     file = tmp_path / "mixed.csv"
     file.write_text(

@@ -19,7 +19,7 @@ def test_coordinates_are_rounded_to_steps_and_padded() -> None:
 
 @pytest.mark.parametrize("components", [3, 32, 64])
 @pytest.mark.parametrize("wanted", [1, 5, 30, 400])
-def test_the_likeliest_are_chosen(components: int, wanted: int) -> None:
+def test_the_shortlist_has_the_nearest(components: int, wanted: int) -> None:
     for seed in range(6):
         rng = np.random.default_rng(seed)
         users, films = 300, 20

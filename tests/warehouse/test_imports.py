@@ -1,4 +1,4 @@
-"""Imports through the door users use: files in a folder, Parquet tables, rejected rows and a manifest out."""
+"""Imports as users do them: files in a folder, Parquet tables, rejected rows and a manifest out."""
 
 import json
 import os
@@ -403,10 +403,10 @@ def test_nothing_is_lost(tmp_path_factory: pytest.TempPathFactory, lines: list[b
         return
     check_account(manifest)
     (file,) = manifest.files
-    turned_away = rejected(manifest, "landing.csv")
-    assert file.data_rows == len(expected) == manifest.counts["ratings"] + len(turned_away)
-    assert len({line for line, _, _ in turned_away}) == len(turned_away)
-    assert all(2 <= line <= len(expected) + 1 and reason for line, _, reason in turned_away)
+    refused = rejected(manifest, "landing.csv")
+    assert file.data_rows == len(expected) == manifest.counts["ratings"] + len(refused)
+    assert len({line for line, _, _ in refused}) == len(refused)
+    assert all(2 <= line <= len(expected) + 1 and reason for line, _, reason in refused)
     kept = {row[:2] for row in rows(manifest, "ratings")}
     assert len(kept) == manifest.counts["ratings"]
 

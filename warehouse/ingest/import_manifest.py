@@ -1,4 +1,4 @@
-"""The manifest of an import: which files it came from, what was taken in, what was turned away and why.
+"""The manifest of an import: which files it came from, what was accepted, what was rejected and why.
 
 Belongs here: the record, its JSON form, and the test whether a folder still holds what its manifest says. Making an
 import, and so filling a manifest in, is `warehouse.ingest.importer`.
@@ -161,7 +161,7 @@ class SourceManifest:
         return {name: output.rows for name, output in self.tables.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """Everything but the folder as plain values, with the counts spelled out for people."""
+        """Everything but the folder as plain values, with the counts in words."""
         values = asdict(self)
         del values["folder"]
         return values | {"counts": self.counts}

@@ -40,7 +40,7 @@ def compare_releases(home: Home, release_a: str, release_b: str, examples: int =
     release_a, release_b : str
         The older and the newer one, say.
     examples : int
-        How many changed pairs to spell out.
+        How many changed pairs to list with titles.
 
     Returns
     -------
