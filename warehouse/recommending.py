@@ -32,6 +32,7 @@ from warehouse.compute.workers import Workers
 from warehouse.database import Warehouse
 from warehouse.faults import step
 from warehouse.releases.model_folder import (
+    ITEM_MODEL,
     items_hash,
     latest_model,
     model_files,
@@ -242,7 +243,7 @@ def _write_pack(
     index = {
         f"{INDEX_FOLDER}/{file.path.name}": file
         for name, file in files.items()
-        if parameters.engine == "annoy" and name not in arrays
+        if parameters.engine == "annoy" and not name.startswith(ITEM_MODEL)
     }
     temporary = write_arrays(pack, arrays, facts, written, index)
     temporary.rename(pack)

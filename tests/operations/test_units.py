@@ -10,6 +10,10 @@ import pytest
 
 from orchestration.instance import Outcome, execute
 from orchestration.schedules import ALL_SHARDS
+from recommender.ann.bound import bind
+from recommender.ann.index import open_index
+from recommender.ann.pairs import recommend_pairs_by_index
+from recommender.pairs import joined
 from tests.campaigns.faults import Platform
 from tests.command import marquee, marquee_json, marquee_process, start_marquee
 from tests.dagster_dev import wait_for
@@ -17,9 +21,11 @@ from tests.homes import copy_home
 from tests.operations.conftest import HEADER
 from tests.orchestration.test_ingest import IN_2018, films
 from tests.orchestration.test_partitions import change, working_table
+from warehouse.compute.packs import INDEX_FILE
 from warehouse.faults import STOP_VARIABLE, UNIT_STEPS
 from warehouse.home import Home
 from warehouse.locks import is_held
+from warehouse.releases.pack import open_pack
 from warehouse.releases.registry import live_release
 
 NINE = ("--set", "top_movies=40", "--set", "neighbours=9")
@@ -197,3 +203,15 @@ def test_a_unit_computed_by_a_process_that_has_only_the_pack_is_committed_by_the
     (pack / "vectors.npy").write_bytes(b"")
     said = marquee(nowhere, "compute", pack, "pairs-0", out, expect=1).stderr
     assert f"{pack} is not as it was written: vectors.npy differ" in said
+
+
+def test_units_of_the_engine_annoy_ask_the_index_of_the_model(small_home: Path) -> None:
+    words = ("--set", "top_movies=12", "--set", "engine=annoy")
+    release = marquee_json(small_home, "refresh", *words)["release"]
+    home, rows = Home(small_home), marquee_json(small_home, "query", "SELECT model_version FROM release")["rows"]
+    index = open_index(home.model_folder(rows[0][0]) / INDEX_FILE)
+    found = joined(recommend_pairs_by_index(bind(index, open_pack(home.pack_folder(release)))))
+    columns = (found.movie_a, found.movie_b, found.rank, found.movie_id, found.score, found.votes)
+    expected = list(zip(*(column.tolist() for column in columns), strict=True))
+    assert expected
+    assert working_table(small_home, "SELECT * FROM recs.pair_recommendations ORDER BY ALL") == expected

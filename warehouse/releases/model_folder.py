@@ -31,9 +31,10 @@ from warehouse.tables.held_source import require_source
 from warehouse.tables.model_inputs import inputs_version
 from warehouse.tables.versions import digest, table_version, version_name
 
-ITEM_FILMS = "item_films.npy"
+ITEM_MODEL = "item_"
+ITEM_FILMS = f"{ITEM_MODEL}films.npy"
 ITEM_WEIGHTS = f"{packs.ITEM_WEIGHTS}.npy"
-"""The item model: movie_ids of all films in its order, and its weights."""
+"""The item model: how its files begin, movie_ids of all films in its order, and its weights."""
 
 
 class NoModelError(MarqueeError):
