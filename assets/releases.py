@@ -19,7 +19,6 @@ from checks.tables.suite import results_of, thresholds_version
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
 from warehouse.files import write_text
-from warehouse.home import Home
 from warehouse.home_parameters import HomeParameters
 from warehouse.releases.promotion import promote, refuse_what_no_longer_passes, was_rolled_back
 from warehouse.releases.reader import example_pairs, open_release, row_counts
@@ -210,14 +209,17 @@ def retired_releases(
     deps=[["published", "live_release"], ["published", "retired_releases"]],
     output_required=False,
 )
-def stored_release(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult]:
+def stored_release(
+    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
+) -> Iterator[dg.MaterializeResult]:
     """The live release in the store of `MARQUEE_STORE`, for other machines. Not made where there is no store."""
     url = store_address()
     if not url:
         context.log.info(f"no store is set ({STORE_VARIABLE}), so nothing leaves this machine")
         return
     watch = Stopwatch()
-    done = publish(Home.find(), url, notify=context.log.info)
+    with warehouse.released():  # a rollback need not wait until a gigabyte is sent
+        done = publish(warehouse.home, url, notify=context.log.info)
     metadata = {
         "release": done.release,
         "store": url,

@@ -57,11 +57,13 @@ def test_a_service_follows_and_goes_on_while_the_store_is_away(s3: ObjectServer,
 
     s3.stop()
     try:
-        with remote_service(url, tmp_path, s3.environment("reader"), workers=1) as again:  # as after a power cut
+        (tmp_path / "empty").mkdir()
+        with (  # as after a power cut; and on a new machine
+            remote_service(url, tmp_path, s3.environment("reader"), workers=1) as again,
+            remote_service(url, tmp_path / "empty", s3.environment("reader"), workers=1) as empty,
+        ):
             again.serves(second)
             again.until(lambda answer: "check the address" in answer.json()["store"]["problem"], "away from the start")
-        (tmp_path / "sub").mkdir()
-        with remote_service(url, tmp_path / "sub", s3.environment("reader"), workers=1) as empty:
             empty.until(lambda answer: answer.status_code == 503 and "check the address" in answer.text, "nothing")
             s3.start()
             empty.serves(second)
