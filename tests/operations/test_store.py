@@ -303,8 +303,15 @@ def test_a_run_publishes_and_a_store_that_is_away_changes_nothing_here(store: st
     assert (again["state"], again["errors"]) == ("unchanged", [])
     assert document(store, "current.json")["release"] == report["release"]
     assert set(again["stages"]["published/stored_release"]) >= {"seconds", "unchanged"}
-    with patch.dict(os.environ, {STORE_VARIABLE: ""}):
-        assert "published/stored_release" not in marquee_json(small_home, "refresh", *settings)["stages"]
+    with relay(s3.ports["s3.port"]) as wire:
+        wire.held = f"/{store.removeprefix('s3://')}/current.json".encode()
+        run = start_marquee(small_home, "refresh", *settings, AWS_ENDPOINT=f"http://127.0.0.1:{wire.port}")
+        assert wire.reached.wait(120)
+        with patch.dict(os.environ, {STORE_VARIABLE: ""}):
+            marquee(small_home, "retire", "--keep", 5)  # writes while the run is busy with the store
+        assert run.poll() is None
+        wire.let_go.set()
+        assert run.wait(120) == 0, run.communicate()
 
 
 def test_wrong_usage_and_wrong_accounts_say_so(store: str, s3: ObjectServer, small_home: Path, tmp_path: Path):
