@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from pathlib import Path
 import duckdb
 import polars as pl
 import pyarrow.dataset as ds
+import pytest
 
 from tests.command import marquee
 from tests.operations.test_disk import mount, mounts  # noqa: F401  (a fixture)
@@ -170,3 +172,19 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line(
     with (tmp_path / "busy" / ".export.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert "another export is running" in said(tmp_path / "busy")
+
+
+@pytest.mark.parametrize(
+    ("package", "module", "target", "extra"),
+    [
+        ("psycopg", "warehouse.exports.postgresql", "postgresql://db/films", "postgresql"),
+        ("redis", "warehouse.exports.redis_keys", "redis://cache/0", "redis"),
+        ("obstore.store", "", "s3://bucket/films", "store"),
+    ],
+)
+def test_a_package_that_is_missing_is_named_with_its_extra(
+    two_releases: Path, monkeypatch: pytest.MonkeyPatch, package: str, module: str, target: str, extra: str
+) -> None:
+    monkeypatch.delitem(sys.modules, module, raising=False)
+    monkeypatch.setitem(sys.modules, package, None)
+    assert f"pip install 'marquee[{extra}]'" in marquee(two_releases, "export", target, expect=2).stderr
