@@ -151,7 +151,7 @@ def test_the_ci_runs_what_there_is() -> None:
     commands = [step["run"].replace("PYTHON=python ", "") for step in steps if "run" in step]
     assert [command for command in commands if "apt-get" not in command] == ["make setup", "make lint", "make test"]
     assert wrong_commands("\n".join(commands)) == []
-    assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-2:] == commands[1:]
+    assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-2:] == commands[-2:]
 
 
 def test_a_decision_is_dated_explained_and_listed() -> None:
