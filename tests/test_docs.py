@@ -148,8 +148,8 @@ def test_docstrings_of_modules_name_what_exists() -> None:
 def test_the_ci_runs_what_there_is() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))
     steps = workflow["jobs"]["test"]["steps"]
-    commands = [step["run"].replace("PYTHON=python ", "") for step in steps if "run" in step]
-    assert [command for command in commands if "apt-get" not in command] == ["make setup", "make lint", "make test"]
+    commands = [step["run"].replace("PYTHON=python ", "") for step in steps if "make" in step.get("run", "")]
+    assert commands == ["make setup", "make lint", "make test"]
     assert wrong_commands("\n".join(commands)) == []
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-2:] == commands[-2:]
 
