@@ -40,10 +40,12 @@ def settings(neighbours: int) -> tuple[str, ...]:
 
 
 def wrote_at_the_same_time(home: Path) -> list[str]:
-    """Runs whose steps overlap by Dagster's event log."""
+    """Runs whose steps overlap by Dagster's event log; an ingest may come in between while another run computes."""
     with prepare_instance(Home(home)) as instance:
         spans = []
         for run in instance.get_runs():
+            if run.job_name == "ingest_ratings":
+                continue
             moments = [entry.timestamp for entry in instance.all_logs(run.run_id, of_type=STEPS)]
             if moments:
                 spans.append((min(moments), max(moments), f"{run.job_name} {run.run_id[:8]}"))
