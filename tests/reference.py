@@ -1,6 +1,6 @@
 """Reference results that take minutes, kept under the content of all that determines them.
 
-What is kept in `references.json` is a sha256 of the result under a sha256 of its inputs: the text of
+What is kept in `references.json` by name is a sha256 of the result, with a sha256 of its inputs: the text of
 `tests.brute_force`, ratings, vectors and parameters. Change any of them and the result is computed anew. It also is if
 an answer differs from what is kept, so that a failing test shows the pair; or for `pytest --recompute`, which keeps it.
 """
@@ -20,6 +20,7 @@ Lists = dict[tuple[int, int], Ranked]
 
 
 def assert_is_brute_force(
+    name: str,
     found: Lists,
     ratings: Sequence[Rating],
     vectors: Mapping[int, Sequence[float]],
@@ -28,15 +29,15 @@ def assert_is_brute_force(
     recompute: bool,
 ) -> None:
     """Compare recommendations of all pairs with those of the plain loops, by digest where that is known."""
-    used = {name: parameters[name] for name in brute_force.PARAMETERS}
+    used = {parameter: parameters[parameter] for parameter in brute_force.PARAMETERS}
     key = _digest(Path(brute_force.__file__).read_text(encoding="utf-8"), ratings, sorted(vectors.items()), used)
     kept = json.loads(KEPT.read_text(encoding="utf-8"))
-    answer = _digest(sorted(found.items()))
-    if kept.get(key) == answer and not recompute:
+    reference = {"inputs": key, "answer": _digest(sorted(found.items()))}
+    if kept.get(name) == reference and not recompute:
         return
     assert found == brute_force.brute_force(ratings, vectors, parameters, processes=2)
     if recompute:
-        KEPT.write_text(json.dumps({key: answer}, indent=2) + "\n", encoding="utf-8")
+        KEPT.write_text(json.dumps({**kept, name: reference}, indent=2) + "\n", encoding="utf-8")
 
 
 def _digest(*values: object) -> str:

@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from recommender.parameters import make_parameters
-from tests.brute_force import Ranked, Rating, brute_force
+from tests.brute_force import Ranked, Rating
 from tests.command import DATA, ROOT, marquee, marquee_json
 from tests.reference import assert_is_brute_force
 
@@ -53,17 +53,22 @@ def test_sample_book_preset_is_the_brute_force(sample_home: Path, recompute: boo
     found = published_pairs(release)
     assert len(found) == 499_500
     ratings, vectors = inputs(ROOT / "sample", release)
-    assert_is_brute_force(found, ratings, vectors, make_parameters("book").model_dump(), recompute=recompute)
+    values = make_parameters("book").model_dump()
+    assert_is_brute_force("sample, book", found, ratings, vectors, values, recompute=recompute)
 
 
 @pytest.mark.parametrize("settings", [{}, {"liked_bonus": 0.3, "weighting": "idf", "neighbours": 15}], ids=str)
-def test_generated_genome_is_the_brute_force(small_source: Path, tmp_path: Path, settings: dict[str, Any]) -> None:
+def test_generated_genome_is_the_brute_force(
+    small_source: Path, tmp_path: Path, settings: dict[str, Any], recompute: bool
+) -> None:
     values = {"top_movies": 40, **settings}
     options = [part for key, value in values.items() for part in ("--set", f"{key}={value}")]
     report = marquee_json(tmp_path / "home", "run", "--source", small_source, *options)
     release = Path(report["database"])
-    ratings, vectors = inputs(small_source, release)
-    assert published_pairs(release) == brute_force(ratings, vectors, make_parameters(settings=values).model_dump())
+    found, parameters = published_pairs(release), make_parameters(settings=values).model_dump()
+    assert_is_brute_force(
+        f"generated, {values}", found, *inputs(small_source, release), parameters, recompute=recompute
+    )
 
 
 def test_shuffled_lines_give_the_same_recommendations(small_source: Path, small_live: Path, tmp_path: Path) -> None:
@@ -137,7 +142,7 @@ def test_analysts_read_while_the_pipeline_writes(small_home: Path) -> None:
 
     def read() -> None:
         nonlocal reads
-        while not stop.is_set():
+        while not stop.wait(0.3):
             done = subprocess.run(
                 [sys.executable, "-c", script, str(current)], capture_output=True, text=True, check=False
             )
@@ -157,7 +162,7 @@ def test_analysts_read_while_the_pipeline_writes(small_home: Path) -> None:
     assert failures == []
 
 
-def test_excerpt_as_far_as_it_is_usable(tmp_path: Path) -> None:
+def test_excerpt_as_far_as_it_is_usable(tmp_path: Path, recompute: bool) -> None:
     """The damaged excerpt: what can be used is used exactly, what cannot is kept with its reason."""
     home = tmp_path / "home"
     report = marquee_json(home, "run", "--source", DATA / "ml-latest-cut", "--set", "top_movies=50", expect=1)
@@ -178,8 +183,8 @@ def test_excerpt_as_far_as_it_is_usable(tmp_path: Path) -> None:
     ratings = [(int(u), int(m), float(r), int(t)) for u, m, r, t in whole if int(m) in known]
     with duckdb.connect(str(database), read_only=True) as con:
         vectors = dict(con.execute("SELECT movie_id, relevance FROM genome").fetchall())
-    expected = brute_force(ratings, vectors, make_parameters(settings={"top_movies": 50}).model_dump())
-    assert published_pairs(database) == expected
+    parameters = make_parameters(settings={"top_movies": 50}).model_dump()
+    assert_is_brute_force("excerpt", published_pairs(database), ratings, vectors, parameters, recompute=recompute)
 
 
 def marquee_reasons(home: Path) -> set[str]:
