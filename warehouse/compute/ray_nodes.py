@@ -112,7 +112,8 @@ def _connected(address: str) -> Iterator[ModuleType]:
         )
     except (OSError, RuntimeError, ValueError) as error:
         where = f"the Ray cluster at {address}" if address else "Ray on this machine"
-        raise RayError(f"{where} cannot be used ({' '.join(str(error).split())[:300]})") from None
+        advice = "" if os.environ.get("RAY_AUTH_MODE") or not address else "; if it wants a token: RAY_AUTH_MODE=token"
+        raise RayError(f"{where} cannot be used ({' '.join(str(error).split())[:300]}){advice}") from None
     try:
         yield ray
     finally:
