@@ -252,7 +252,7 @@ def _write_pack(
 
 def _compute(plan: _Plan, workers: Workers, notify: Notify, done: Done) -> None:
     """Compute the units of a plan that are not there yet."""
-    missing = [unit for unit in plan.units if not _usable(plan, unit, notify)]
+    missing = [unit for unit in plan.units if _finished(plan, unit, notify) is None]
     done.reused += len(plan.units) - len(missing)
     if done.reused:
         notify(f"{done.reused} of {len(plan.units)} units were computed by a run that did not get to its end")
@@ -262,16 +262,15 @@ def _compute(plan: _Plan, workers: Workers, notify: Notify, done: Done) -> None:
     step("units_finished")
 
 
-def _usable(plan: _Plan, unit: Unit, notify: Notify) -> bool:
-    """Whether a unit is there and whole; says so if it is there and damaged."""
+def _finished(plan: _Plan, unit: Unit, notify: Notify) -> tuple[pa.Table, Record] | None:
+    """Rows and record of a unit that is there and whole; None if it is not, said where it is there and damaged."""
     if not is_finished(plan.folder, unit):
-        return False
+        return None
     try:
-        read_unit(plan.folder, unit, plan.version)
+        return read_unit(plan.folder, unit, plan.version)
     except UnitFileError as error:
         notify(f"{error}; the unit {unit.name} is computed again")
-        return False
-    return True
+        return None
 
 
 def _commit(
@@ -283,11 +282,13 @@ def _commit(
     def rows_of(table: str) -> Iterator[pa.Table]:
         for unit in plan.units:
             if unit.table == table:
-                if not _usable(plan, unit, notify):
+                found = _finished(plan, unit, notify)
+                if found is None:
                     ((_, finished),) = workers.compute(plan.folder / PACK, [unit])
                     write_unit(plan.folder, unit, finished)
                     done.computed += 1
-                rows, record = read_unit(plan.folder, unit, plan.version)
+                    found = read_unit(plan.folder, unit, plan.version)
+                rows, record = found
                 records.append(record)
                 yield rows
 
