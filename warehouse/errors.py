@@ -1,9 +1,14 @@
-"""The one error of the input side: what is wrong with a source, and what to do about it, in one line.
+"""Errors that several parts of the warehouse raise.
 
-Belongs here: the exception, shared by downloads, sources and imports. Raising it is their business.
+Belongs here: the exceptions. Raising them is the business of downloads, sources and imports, and of whatever needs an
+optional package.
 """
 
-from recommender.errors import MarqueeError
+from recommender.errors import MarqueeError, UsageError
+
+
+class MissingExtraError(UsageError):
+    """A package is not installed; the message says which extra brings it."""
 
 
 class SourceError(MarqueeError):

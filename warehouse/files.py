@@ -17,6 +17,10 @@ TEMPORARY = ".incoming-"
 """Prefix of whatever is not complete yet; the next writer deletes what it finds under such a name."""
 
 
+SHA256 = "^[0-9a-f]{64}$"
+"""What `file_sha256` and `bytes_sha256` return."""
+
+
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's content, 64 hex characters."""
     with path.open("rb") as file:
@@ -63,6 +67,13 @@ def write_text(path: Path, text: str) -> None:
     temporary = path.parent / f"{TEMPORARY}{path.name}"
     temporary.write_text(text, encoding="utf-8")
     appear(temporary, path)
+
+
+def replace_content(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees the old content or the new; not flushed, so a power cut may damage it."""
+    temporary = path.parent / f"{TEMPORARY}{path.name}"
+    temporary.write_bytes(content)
+    temporary.replace(path)
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

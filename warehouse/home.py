@@ -10,6 +10,9 @@ from pathlib import Path
 HOME_VARIABLE = "MARQUEE_HOME"
 DEFAULT_HOME = "var"
 
+VERSION = "^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$"
+"""Names of releases and models, as `tables.versions.version_name` makes them."""
+
 
 @dataclass(frozen=True)
 class Home:

@@ -18,11 +18,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from recommender.errors import MarqueeError, UsageError
+from recommender.errors import MarqueeError
 from warehouse.code import code_version
 from warehouse.compute.packs import MANIFEST, PackError, damaged_files, read_manifest
 from warehouse.compute.unit_files import FinishedUnit, finish
 from warehouse.compute.units import Unit, WorkPack
+from warehouse.errors import MissingExtraError
 from warehouse.files import file_sha256
 
 UNDER_WAY = 2
@@ -33,10 +34,6 @@ RETRIES = 10
 
 LOOK_SECONDS = 20.0
 """After so long without a finished unit it is looked whether a node is left."""
-
-
-class NoRayError(UsageError):
-    """Ray is asked for and not installed; the message says how to install it."""
 
 
 class RayError(MarqueeError):
@@ -65,9 +62,9 @@ class Pack(NamedTuple):
 
 
 def require_ray() -> None:
-    """Raise NoRayError unless Ray is installed."""
+    """Raise MissingExtraError unless Ray is installed."""
     if importlib.util.find_spec("ray") is None:
-        raise NoRayError("Ray is not installed; install it with: pip install 'marquee[ray]'")
+        raise MissingExtraError("Ray is not installed; install it with: pip install 'marquee[ray]'")
 
 
 class RayWorkers:

@@ -22,7 +22,7 @@ from recommender.errors import MarqueeError
 from warehouse.code import code_version
 from warehouse.compute.units import SCHEMAS, Unit, WorkPack, rows_of_unit, shards_of_rows
 from warehouse.faults import step
-from warehouse.files import TEMPORARY, bytes_sha256
+from warehouse.files import bytes_sha256, replace_content
 
 
 class UnitFileError(MarqueeError):
@@ -89,16 +89,10 @@ def write_unit(folder: Path, unit: Unit, finished: FinishedUnit) -> None:
     """Write a finished unit into a folder; it is there when its record is."""
     path, record = unit_paths(folder, unit)
     record.unlink(missing_ok=True)
-    _replace(path, finished.content)
+    replace_content(path, finished.content)
     step("unit_written")
-    _replace(record, (json.dumps(asdict(finished.record), indent=2) + "\n").encode())
+    replace_content(record, (json.dumps(asdict(finished.record), indent=2) + "\n").encode())
     step("unit_finished")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    temporary = path.parent / f"{TEMPORARY}{path.name}"
-    temporary.write_bytes(content)
-    temporary.replace(path)
 
 
 def is_finished(folder: Path, unit: Unit) -> bool:

@@ -32,11 +32,11 @@ from warehouse.exports.release_file import Fingerprint, ReleaseFile
 from warehouse.exports.target import Seen
 from warehouse.faults import step
 from warehouse.files import bytes_sha256, file_sha256
+from warehouse.home import VERSION
 from warehouse.queries import sql_text, utc_now
 from warehouse.schemas.definitions import model_of
 
 MANIFEST = "manifest.json"
-RELEASE = re.compile(r"^\d{8}T\d{6}Z-[0-9a-f]{8}$")
 SHARDS = 16
 PARTITIONED = {"pair_recommendations": "movie_a", "user_recommendations": "user_id"}
 """Large tables, each in shards by the remainder of this column."""
@@ -128,7 +128,7 @@ class ParquetFiles:
 
     def retire(self, keep: int) -> list[str]:
         """Delete the folders of old releases, manifest first."""
-        releases = sorted((name for name in self._place.folders() if RELEASE.match(name)), reverse=True)
+        releases = sorted((name for name in self._place.folders() if re.match(VERSION, name)), reverse=True)
         live = str(self._current().get("release"))
         kept = [release for release in releases if self.held(release)][:keep]
         # One without a manifest that is newer than the live one may be another exporter's, to a bucket.

@@ -6,16 +6,16 @@ A file appears complete; the pointer is replaced at once. In a folder a lock kee
 no locks: whoever comes second finds the pointer changed, and loses.
 """
 
-import fcntl
 import hashlib
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from warehouse.exports.address import Address, ExportError
 from warehouse.files import TEMPORARY, appear, file_sha256, flush_to_disk, write_text
+from warehouse.locks import WriterBusyError, writer_lock
 from warehouse.store.client import NoObjectError, open_store, store_errors
 
 POINTER = "current.json"
@@ -60,11 +60,10 @@ class Folder:
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Hold a lock on a file there; the kernel frees it when the process ends."""
-        self.root.mkdir(parents=True, exist_ok=True)
-        with (self.root / ".export.lock").open("a") as file:
+        with ExitStack() as stack:
             try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+                stack.enter_context(writer_lock(self.root / ".export.lock", "export", wait_seconds=0))
+            except WriterBusyError:
                 raise ExportError(f"{self.root}: another export is running; try again when it has ended") from None
             yield
 

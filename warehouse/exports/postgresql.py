@@ -19,7 +19,7 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv
 
-from recommender.errors import UsageError
+from warehouse.errors import MissingExtraError
 from warehouse.exports.address import Address, ExportError
 from warehouse.exports.checksum import POSTGRESQL, checksum_query
 from warehouse.exports.release_file import EXPORTED, Fingerprint, ReleaseFile
@@ -30,7 +30,9 @@ from warehouse.schemas.definitions import comment_statements
 try:
     import psycopg
 except ImportError:
-    raise UsageError("exports to PostgreSQL need the package psycopg: pip install 'marquee[postgresql]'") from None
+    raise MissingExtraError(
+        "exports to PostgreSQL need the package psycopg: pip install 'marquee[postgresql]'"
+    ) from None
 
 LIVE = "marquee"
 """Schema of the views that a product reads."""

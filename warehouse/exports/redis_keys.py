@@ -30,7 +30,7 @@ from typing import NamedTuple
 
 import orjson
 
-from recommender.errors import UsageError
+from warehouse.errors import MissingExtraError
 from warehouse.exports.address import Address, ExportError, TargetError
 from warehouse.exports.release_file import ReleaseFile
 from warehouse.exports.target import Seen
@@ -41,7 +41,7 @@ try:
     from redis.backoff import NoBackoff
     from redis.retry import Retry
 except ImportError:
-    raise UsageError("exports to Redis need the package redis: pip install 'marquee[redis]'") from None
+    raise MissingExtraError("exports to Redis need the package redis: pip install 'marquee[redis]'") from None
 
 LIVE = "marquee:live"
 RELEASES = "marquee:releases"

@@ -67,8 +67,7 @@ def current_model(warehouse: Warehouse, parameters: ModelParameters) -> str | No
 def is_whole(folder: Path) -> bool:
     """Whether a model's files are those its manifest names, byte for byte; a damaged model is made again."""
     try:
-        files = read_model_manifest(folder)["files"]
-        return all(file_sha256(folder / name) == facts["sha256"] for name, facts in files.items())
+        return not packs.damaged_files(folder, read_model_manifest(folder))
     except (OSError, ValueError, KeyError):
         return False
 

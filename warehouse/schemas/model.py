@@ -5,12 +5,12 @@ from typing import Any, ClassVar
 import pandera.polars as pa
 import polars as pl
 
+from warehouse.files import SHA256
+from warehouse.home import VERSION
 from warehouse.schemas.table import (
     FINGERPRINT,
     INT32_MAX,
-    SHA256,
     TAGS_WIDE,
-    VERSION,
     Table,
     id_field,
     json_field,

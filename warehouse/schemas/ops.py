@@ -5,11 +5,11 @@ from typing import ClassVar
 import pandera.polars as pa
 import polars as pl
 
+from warehouse.files import SHA256
+from warehouse.home import VERSION
 from warehouse.schemas.table import (
     FINGERPRINT,
     FINITE,
-    SHA256,
-    VERSION,
     Table,
     count_field,
     id_field,

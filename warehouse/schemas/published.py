@@ -5,14 +5,14 @@ from typing import Any, ClassVar
 import pandera.polars as pa
 import polars as pl
 
+from warehouse.files import SHA256
+from warehouse.home import VERSION
 from warehouse.schemas.raw import Movies
 from warehouse.schemas.table import (
     FINGERPRINT,
     FINITE,
     INT32_MAX,
     MOST_ROWS,
-    SHA256,
-    VERSION,
     Table,
     count_field,
     json_field,

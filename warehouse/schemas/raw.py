@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import pandera.polars as pa
 import polars as pl
 
+from warehouse.files import SHA256
 from warehouse.schemas.table import (
     FINGERPRINT,
     FIRST_MONTH,
     MOST_ROWS,
-    SHA256,
     TAGS_WIDE,
     Table,
     count_field,

@@ -27,8 +27,6 @@ FINITE = 1e308
 FIRST_MONTH = "1995-01-01"
 """MovieLens collected its first rating in January 1995; anything older is a damaged timestamp."""
 
-SHA256 = "^[0-9a-f]{64}$"
-VERSION = "^[0-9]{8}T[0-9]{6}Z-[0-9a-f]{8}$"
 FINGERPRINT = "^[0-9a-f]{16}$"
 N_TAGS = "n_tags"
 """Stands for the number of tags in the SQL type of a vector."""

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING
 
 from recommender.errors import UsageError
 from warehouse.faults import step
-from warehouse.files import TEMPORARY, point_link, write_text
+from warehouse.files import point_link, replace_content, write_text
 from warehouse.home import Home
 from warehouse.locks import WriterBusyError, writer_lock
 from warehouse.releases.registry import live_release
@@ -245,10 +245,7 @@ class StoreCache:
         return ((self.home.root / file.name, file) for file in manifest.files)
 
     def _remember(self, look: Look) -> None:
-        """Write the note so that a reader sees the old one or the new one; a power cut may lose it."""
-        temporary = self._note.parent / f"{TEMPORARY}{self._note.name}"
-        temporary.write_text(json.dumps(asdict(look)), encoding="utf-8")
-        temporary.replace(self._note)
+        replace_content(self._note, json.dumps(asdict(look)).encode())
 
 
 def _files(root: Path) -> list[Path]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from recommender.errors import MarqueeError, UsageError
+from warehouse.errors import MissingExtraError
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
@@ -43,10 +44,6 @@ RETRIES = {
 
 class StoreAddressError(UsageError):
     """An address is none of a store; the message says what one looks like."""
-
-
-class MissingExtraError(UsageError):
-    """A package is not installed; the message says which extra brings it."""
 
 
 class StoreError(MarqueeError):

@@ -18,15 +18,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from warehouse.files import bytes_sha256, file_sha256
-from warehouse.home import Home
+from warehouse.files import SHA256, bytes_sha256, file_sha256
+from warehouse.home import VERSION, Home
 from warehouse.ingest.import_manifest import MANIFEST_NAME
 
 POINTER = "current.json"
 MANIFEST = "manifest.json"
 
-ReleaseName = Annotated[str, Field(pattern=r"^\d{8}T\d{6}Z-[0-9a-f]{8}$")]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+ReleaseName = Annotated[str, Field(pattern=VERSION)]
+Sha256 = Annotated[str, Field(pattern=SHA256)]
 _PLAIN = r"[A-Za-z0-9_][A-Za-z0-9_.\-]*"
 FileName = Annotated[str, Field(pattern=rf"^(published|models|sources)(/{_PLAIN}){{1,2}}$")]
 
