@@ -7,7 +7,7 @@ From the bottom up:
 - ``data``: films (`Catalogue`), who likes what (`Likes`), users as vectors; in one bundle (`Neighbourhood`).
 - ``voting``: the order of neighbours and of films.
 - ``pairs``: which pairs there are, and the rows every engine answers with.
-- ``neighbours``: the exact engine for all pairs (`recommend_pairs`).
+- ``neighbours``: the exact engine for all pairs (`PairSearch`).
 - ``lists``: any list of 1 to 100 films, at once (`recommend_list`).
 - ``items``: the item model, lists of existing users, similar films.
 - ``ann``: the Annoy index, which proposes neighbours for lists, and the engine that uses it for pairs.

@@ -88,7 +88,7 @@ def joined(chunks: Iterable[PairRecommendations]) -> PairRecommendations:
     Parameters
     ----------
     chunks : iterable of PairRecommendations
-        In order, as `recommend_pairs` yields them.
+        In order, as a search yields them.
 
     Returns
     -------

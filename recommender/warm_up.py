@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from recommender.ann.bound import bind
 from recommender.ann.build import build_index
 from recommender.ann.index import open_index
-from recommender.ann.pairs import recommend_pairs_by_index
+from recommender.ann.pairs import IndexPairSearch
 from recommender.data.catalogue import Catalogue, make_catalogue
 from recommender.data.likes import Likes, likes_from_pairs
 from recommender.data.model_data import Neighbourhood, make_neighbourhood
@@ -21,7 +21,7 @@ from recommender.items.model import ItemModel, make_item_model
 from recommender.items.ranking import rank_profile
 from recommender.items.similar import SimilarFilms
 from recommender.lists import recommend_list
-from recommender.neighbours.exact import joined, recommend_pairs, recommend_some
+from recommender.neighbours.exact import PairSearch, joined, recommend_some
 from recommender.parameters import make_parameters
 from recommender.reasons import explain, list_parts
 
@@ -29,7 +29,7 @@ from recommender.reasons import explain, list_parts
 def warm_up() -> None:
     """Compile what runs use, or load it from disk if that was done before; checks ask releases as a server does."""
     neighbourhood = _toy()
-    joined(recommend_pairs(neighbourhood))
+    joined(PairSearch(neighbourhood).pairs())
     pairs = np.array([[0, 1], [0, 2]], dtype=np.int32)
     recommend_some(neighbourhood, pairs, 3)
     for baseline in BASELINES.values():
@@ -38,7 +38,7 @@ def warm_up() -> None:
     with tempfile.TemporaryDirectory() as folder:
         build_index(Path(folder) / "users.ann", neighbourhood)
         index = bind(open_index(Path(folder) / "users.ann"), neighbourhood)
-        joined(recommend_pairs_by_index(index))
+        joined(IndexPairSearch(index).pairs())
         recommend_list(neighbourhood, neighbourhood.signup_movies()[:2], index=index)
     warm_up_serving()
 

@@ -22,7 +22,7 @@ from recommender.data.companions import Companions, companion_shares
 from recommender.data.likes import Likes
 from recommender.data.model_data import Neighbourhood, make_neighbourhood
 from recommender.data.weights import FACTOR_ONE, WEIGHT_ONE
-from recommender.neighbours.exact import recommend_pairs
+from recommender.neighbours.exact import PairSearch
 from recommender.parameters import ModelParameters, make_parameters
 from tests.homes import copy_home
 from warehouse.compute.units import SHARDS, pair_rows
@@ -350,7 +350,7 @@ def _write(con: duckdb.DuckDBPyConnection, parameters: ModelParameters, false: N
     films = con.execute("SELECT count(*) FROM recs.signup_movies").fetchall()[0][0]
     set_table_version(con, "recs.signup_movies", signup_version(con, parameters), films)
     version = pairs_version(con, parameters, latest_model(con)["model_version"])
-    write_pairs(con, range(SHARDS), map(pair_rows, recommend_pairs(false)), version, parameters)
+    write_pairs(con, range(SHARDS), map(pair_rows, PairSearch(false).pairs()), version, parameters)
 
 
 def _write_lists(warehouse: Warehouse, parameters: ModelParameters) -> None:

@@ -20,34 +20,16 @@ from recommender.voting.pair_vote import Votes, booth, make_votes, rank_pair
 from recommender.voting.ranking import first_places
 
 
-def recommend_pairs_by_index(
-    bound: BoundIndex, first_movies: ArrayLike | None = None, *, threads: int | None = None
-) -> Iterator[PairRecommendations]:
-    """Recommend films for all pairs of sign-up films from the neighbours the index finds (engine ``annoy``).
+class IndexPairSearch:
+    """The search of all pairs of sign-up films from the neighbours that the index finds (engine ``annoy``).
+
+    Prepared once for any number of shards; used by one thread at a time.
 
     Parameters
     ----------
-    first_movies : array of int, optional
-        movie_ids of sign-up films: only pairs whose smaller movie_id is among them (a shard). Default: all pairs.
     threads : int, optional
         The result does not depend on it.
-
-    Yields
-    ------
-    PairRecommendations
-        As `exact.recommend_pairs`, one chunk per first film. A pair for which the index finds fewer users than asked
-        for is answered from those.
-
-    Raises
-    ------
-    ValueError
-        If a film of `first_movies` is not a sign-up film.
     """
-    yield from IndexPairSearch(bound, threads=threads).pairs(first_movies)
-
-
-class IndexPairSearch:
-    """What `recommend_pairs_by_index` does, prepared once for any number of shards; used by one thread at a time."""
 
     def __init__(self, bound: BoundIndex, *, threads: int | None = None) -> None:
         neighbourhood = bound.neighbourhood
@@ -64,7 +46,10 @@ class IndexPairSearch:
         self._points = neighbourhood.catalogue.vectors[rows].astype(np.float64) @ bound.index.directions
 
     def pairs(self, first_movies: ArrayLike | None = None) -> Iterator[PairRecommendations]:
-        """Recommend films for the pairs whose smaller movie_id is among these; default: all pairs."""
+        """Recommend films for pairs: `exact.PairSearch.pairs`, one chunk per first film.
+
+        A pair for which the index finds fewer users than asked for is answered from those.
+        """
         bound, signup, points = self._shared.bound, self._shared.signup, self._points
         rows = bound.neighbourhood.catalogue.vector_rows[signup]
         similarities = self._scores.similarities

@@ -33,47 +33,21 @@ from recommender.pairs import (
 )
 from recommender.voting.pair_vote import make_votes
 
-__all__ = ["MEMORY_BUDGET", "PairRecommendations", "PairSearch", "joined", "recommend_pairs", "recommend_some"]
+__all__ = ["MEMORY_BUDGET", "PairRecommendations", "PairSearch", "joined", "recommend_some"]
 
 MEMORY_BUDGET = 1_250_000_000
 """Bytes of tiles, candidates and answers the search holds at a time, unless the caller says otherwise."""
 
 
-def recommend_pairs(
-    neighbourhood: Neighbourhood,
-    first_movies: ArrayLike | None = None,
-    *,
-    threads: int | None = None,
-    memory_budget: int = MEMORY_BUDGET,
-) -> Iterator[PairRecommendations]:
-    """Recommend films for all pairs of sign-up films, exactly.
+class PairSearch:
+    """The exact search of all pairs of sign-up films, prepared once for any number of shards; for one thread at a time.
 
     Parameters
     ----------
-    first_movies : array of int, optional
-        movie_ids of sign-up films: only pairs whose smaller movie_id is among them (a shard). Default: all pairs.
     threads : int, optional
         Default: one per core. The result does not depend on it.
     memory_budget : int
         Bytes of tiles, candidates and answers to hold at a time. The result does not depend on it.
-
-    Yields
-    ------
-    PairRecommendations
-        Chunks in order; concatenated (`joined`) they are sorted by (movie_a, movie_b, rank).
-
-    Raises
-    ------
-    ValueError
-        If a film of `first_movies` is not a sign-up film.
-    """
-    yield from PairSearch(neighbourhood, threads=threads, memory_budget=memory_budget).pairs(first_movies)
-
-
-class PairSearch:
-    """The search of all pairs of sign-up films, prepared once for any number of shards: `recommend_pairs` in parts.
-
-    Used by one thread at a time. Arguments are those of `recommend_pairs`.
     """
 
     def __init__(
@@ -85,7 +59,23 @@ class PairSearch:
         self._search = _Search(neighbourhood, self._signup, classes, shares, threads, memory_budget)
 
     def pairs(self, first_movies: ArrayLike | None = None) -> Iterator[PairRecommendations]:
-        """Recommend films for the pairs whose smaller movie_id is among these; default: all pairs."""
+        """Recommend films for pairs.
+
+        Parameters
+        ----------
+        first_movies : array of int, optional
+            movie_ids of sign-up films: only pairs whose smaller movie_id is among them (a shard). Default: all pairs.
+
+        Yields
+        ------
+        PairRecommendations
+            Chunks in order; concatenated (`joined`) they are sorted by (movie_a, movie_b, rank).
+
+        Raises
+        ------
+        ValueError
+            If a film of `first_movies` is not a sign-up film.
+        """
         neighbourhood, signup = self._search.neighbourhood, self._signup
         firsts = first_indices(neighbourhood, signup, first_movies)
         asked = second_films(firsts, len(signup))
@@ -113,7 +103,7 @@ def recommend_some(
     count : int
         Films wanted, in place of `per_pair`: it also decides whether the neighbours found suffice.
     memory_budget : int
-        As for `recommend_pairs`.
+        As for `PairSearch`.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from orchestration.instance import Outcome, execute
 from orchestration.schedules import ALL_SHARDS
 from recommender.ann.bound import bind
 from recommender.ann.index import open_index
-from recommender.ann.pairs import recommend_pairs_by_index
+from recommender.ann.pairs import IndexPairSearch
 from recommender.pairs import joined
 from tests.campaigns.faults import Platform
 from tests.command import marquee, marquee_json, marquee_process, start_marquee
@@ -210,7 +210,7 @@ def test_units_of_the_engine_annoy_ask_the_index_of_the_model(small_home: Path) 
     release = marquee_json(small_home, "refresh", *words)["release"]
     home, rows = Home(small_home), marquee_json(small_home, "query", "SELECT model_version FROM release")["rows"]
     index = open_index(home.model_folder(rows[0][0]) / INDEX_FILE)
-    found = joined(recommend_pairs_by_index(bind(index, open_pack(home.pack_folder(release)))))
+    found = joined(IndexPairSearch(bind(index, open_pack(home.pack_folder(release)))).pairs())
     columns = (found.movie_a, found.movie_b, found.rank, found.movie_id, found.score, found.votes)
     expected = list(zip(*(column.tolist() for column in columns), strict=True))
     assert expected

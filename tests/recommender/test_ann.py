@@ -10,11 +10,11 @@ import pytest
 from recommender.ann.bound import BoundIndex, bind, unknown_users
 from recommender.ann.build import build_index
 from recommender.ann.index import IndexFileError, open_index
-from recommender.ann.pairs import recommend_pairs_by_index
+from recommender.ann.pairs import IndexPairSearch
 from recommender.ann.recall import measure_recall
 from recommender.data.model_data import Neighbourhood
 from recommender.lists import recommend_list
-from recommender.neighbours.exact import joined, recommend_pairs
+from recommender.neighbours.exact import PairSearch, joined
 from tests.recommender.worlds import World, by_pair, random_world
 
 
@@ -70,8 +70,8 @@ def test_an_index_that_looks_everywhere_gives_the_exact_table(tmp_path: Path) ->
         world = random_world(22, users=150, min_likes=1, liked_bonus=bonus, neighbours=7, per_pair=6)
         neighbourhood = world.neighbourhood()
         bound = built(tmp_path, neighbourhood)
-        table = joined(recommend_pairs(neighbourhood))
-        by_index = joined(recommend_pairs_by_index(bound))
+        table = joined(PairSearch(neighbourhood).pairs())
+        by_index = joined(IndexPairSearch(bound).pairs())
         assert by_pair(by_index) == by_pair(table)
         np.testing.assert_array_equal(by_index.neighbours_used, table.neighbours_used)
         for pair in list(by_pair(table))[::29]:
@@ -81,9 +81,9 @@ def test_an_index_that_looks_everywhere_gives_the_exact_table(tmp_path: Path) ->
 
 def test_shards_of_the_index_engine(tmp_path: Path) -> None:
     bound = built(tmp_path, random_world(23).neighbourhood())
-    whole = by_pair(joined(recommend_pairs_by_index(bound)))
+    whole = by_pair(joined(IndexPairSearch(bound).pairs()))
     films = np.sort(bound.neighbourhood.signup_movies())
-    parts = [by_pair(joined(recommend_pairs_by_index(bound, films[n::3], threads=n + 1))) for n in range(3)]
+    parts = [by_pair(joined(IndexPairSearch(bound, threads=n + 1).pairs(films[n::3]))) for n in range(3)]
     assert parts[0] | parts[1] | parts[2] == whole
 
 
@@ -99,7 +99,7 @@ def test_new_users_are_found_and_gone_ones_are_not(tmp_path: Path) -> None:
     np.testing.assert_array_equal(bound.unknown, np.flatnonzero(neighbourhood.eligible & ~np.isin(ids, index.user_ids)))
     np.testing.assert_array_equal(bound.unknown, unknown_users(index.user_ids, neighbourhood))
     assert len(bound.unknown)
-    assert by_pair(joined(recommend_pairs_by_index(bound))) == by_pair(joined(recommend_pairs(neighbourhood)))
+    assert by_pair(joined(IndexPairSearch(bound).pairs())) == by_pair(joined(PairSearch(neighbourhood).pairs()))
 
 
 def test_nobody_to_index(tmp_path: Path) -> None:

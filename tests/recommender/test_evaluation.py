@@ -27,7 +27,7 @@ from recommender.evaluation.splits import FOLDS, LIKED, Cases, Ratings, Split, f
 from recommender.evaluation.splits import test_splits as held_out_folds
 from recommender.evaluation.sweep import AROUND, GRID, START, Trial, best_trial, sweep, with_settings
 from recommender.lists import recommend_list
-from recommender.neighbours.exact import joined, recommend_pairs, recommend_some
+from recommender.neighbours.exact import PairSearch, joined, recommend_some
 from recommender.parameters import BEFORE_SCORES, make_parameters, recorded_parameters
 from tests.recommender.worlds import by_pair, random_world
 
@@ -175,7 +175,7 @@ def test_pairs_of_a_user_do_not_depend_on_who_else_is_asked() -> None:
 )
 def test_some_pairs_are_answered_as_in_the_table_and_live(changed: dict[str, object]) -> None:
     neighbourhood = random_world(41, users=250, films=80, with_vector=70, per_pair=PLACES, **changed).neighbourhood()
-    expected = by_pair(joined(recommend_pairs(neighbourhood)))
+    expected = by_pair(joined(PairSearch(neighbourhood).pairs()))
     pairs = np.array(list(expected)[::7])
     at = np.searchsorted(np.sort(neighbourhood.catalogue.movie_ids), pairs)
     positions = np.argsort(neighbourhood.catalogue.movie_ids)[at]

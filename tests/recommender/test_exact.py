@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recommender.neighbours.exact import PairRecommendations, joined, recommend_pairs
+from recommender.neighbours.exact import PairRecommendations, PairSearch, joined
 from recommender.voting import ballots, pair_vote
 from tests.recommender.worlds import World, by_pair, random_world
 
 
 def assert_same_as_brute_force(world: World, **how: Any) -> PairRecommendations:
-    result = joined(recommend_pairs(world.neighbourhood(), **how))
+    result = joined(PairSearch(world.neighbourhood(), **how).pairs())
     brute = world.brute()
     expected = {pair: brute.recommend_with_count(pair) for pair in brute.all_pairs()}
     assert by_pair(result) == {pair: ranked for pair, (ranked, _) in expected.items()}
@@ -157,7 +157,7 @@ def test_nobody_to_ask() -> None:
 
 
 def test_no_films_at_all() -> None:
-    assert len(joined(recommend_pairs(World({}, {}).neighbourhood())).pair_a) == 0
+    assert len(joined(PairSearch(World({}, {}).neighbourhood()).pairs()).pair_a) == 0
 
 
 @settings(max_examples=60)
@@ -194,9 +194,9 @@ def test_any_small_world(data: st.DataObject) -> None:
 @pytest.mark.parametrize("shards", [2, 7])
 def test_shards_make_up_the_whole(shards: int) -> None:
     neighbourhood = random_world(6, users=200).neighbourhood()
-    whole = joined(recommend_pairs(neighbourhood))
+    whole = joined(PairSearch(neighbourhood).pairs())
     films = np.sort(neighbourhood.signup_movies())
-    parts = [joined(recommend_pairs(neighbourhood, films[shard::shards])) for shard in range(shards)]
+    parts = [joined(PairSearch(neighbourhood).pairs(films[shard::shards])) for shard in range(shards)]
     both = joined(parts)
     order = np.lexsort((both.rank, both.movie_b, both.movie_a))
     pair_order = np.lexsort((both.pair_b, both.pair_a))
@@ -208,7 +208,7 @@ def test_shards_make_up_the_whole(shards: int) -> None:
 def test_a_shard_names_sign_up_films_only() -> None:
     neighbourhood = random_world(6).neighbourhood()
     with pytest.raises(ValueError, match="not a sign-up film"):
-        list(recommend_pairs(neighbourhood, [int(neighbourhood.catalogue.movie_ids[-1])]))
+        list(PairSearch(neighbourhood).pairs([int(neighbourhood.catalogue.movie_ids[-1])]))
 
 
 def test_arrays_of_another_release_are_refused() -> None:

@@ -18,7 +18,7 @@ from recommender.lists import (
     profile_scores,
     recommend_list,
 )
-from recommender.neighbours.exact import joined, recommend_pairs
+from recommender.neighbours.exact import PairSearch, joined
 from tests.brute_force import Ranked
 from tests.recommender.worlds import by_pair, random_world
 
@@ -41,7 +41,7 @@ CHANGES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("changed", CHANGES, ids=str)
 def test_two_films_are_answered_as_in_the_table(changed: dict[str, Any]) -> None:
     neighbourhood = random_world(11, users=300, **changed).neighbourhood()
-    table = joined(recommend_pairs(neighbourhood))
+    table = joined(PairSearch(neighbourhood).pairs())
     used = dict(zip(zip(table.pair_a.tolist(), table.pair_b.tolist(), strict=True), table.neighbours_used, strict=True))
     for (a, b), expected in by_pair(table).items():
         answer = recommend_list(neighbourhood, [b, a])
