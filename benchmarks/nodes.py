@@ -3,9 +3,9 @@
 Run as ``python -m benchmarks.nodes REPORT``, where REPORT is what ``marquee refresh --json`` printed after all lists
 were made anew on this machine. Belongs here: the simulation. Does not belong here: measuring.
 
-A node fetches the pack, prepares, then computes one unit after the other, always the next one that nobody has begun.
-The writer does the rest alone: it writes the pack before, and commits, stages and checks afterwards. With more users,
-units, pack and the writer's part grow in proportion, which is too much for pairs (`docs/scale.md` says by how much).
+A node fetches the pack, prepares, then computes units until none is left to begin. The writer does the rest alone: it
+writes the pack before, and commits, stages and checks afterwards. With more users, units, pack and the writer's part
+grow in proportion, which is too much for pairs (`docs/scale.md` says by how much).
 """
 
 import argparse
@@ -19,12 +19,11 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from warehouse.compute.units import SHARDS
+
 NODES = (1, 2, 4, 8, 16, 32, 64)
 USERS = (1, 10, 100)
 """Times as many users as measured."""
-
-SHARDS = 16
-"""Units of each table in the simulation: as many as there can be."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,7 @@ class Measured:
 
 
 def seconds(measured: Measured, nodes: int) -> float:
-    """Simulate a refresh: seconds from its start to the live release."""
+    """Simulate a refresh with as many units as there can be: seconds from its start to the live release."""
     fetched = measured.pack_gigabytes * nodes / measured.network if nodes > 1 else 0.0
     free = [fetched + measured.preparing] * nodes
     for table in measured.tables:

@@ -1,7 +1,7 @@
 """Checks of a target after an export: whether consumers there find the live release, and all of it.
 
 Belongs here: the comparison with the release. Does not belong here: the verification that precedes the switch, without
-which nobody would be switched to what was loaded (`warehouse.exports`).
+which no reader is switched to what was loaded (`warehouse.exports`).
 """
 
 from collections.abc import Mapping

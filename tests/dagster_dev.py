@@ -5,7 +5,6 @@ Belongs here: starting, launching, waiting and reading. What must come of it is 
 
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import Any
 import httpx
 
 from tests.command import BIN, ROOT, marquee
+from tests.servers import free_port
 
 LAUNCH = """
 mutation Launch($params: ExecutionParams!) {
@@ -107,9 +107,7 @@ def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:
 def dagster_dev(home: Path, *options: str, log: Path | None = None, **environment: str) -> Iterator[Webserver]:
     """Run `dagster dev`, webserver and daemon, over a home; everything they say goes to `log`."""
     marquee(home, "home")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     command = [str(BIN / "dagster"), "dev", "-w", "workspace.yaml", "-p", str(port), *options]
     with (log or Path(os.devnull)).open("w") as output:
         process = subprocess.Popen(

@@ -6,9 +6,7 @@ Belongs here: starting and stopping. Both ask for a password; a stop is that of 
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,16 +16,12 @@ import psycopg
 import pytest
 import redis
 
+from tests.servers import free_port, server_of_its_own
+
 PASSWORD = "open-sesame-49"
 """Of all accounts; must never be seen in what a command says."""
 
 POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path("/usr/lib/postgresql/none/bin")]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class PostgreSQLServer:
@@ -73,15 +67,8 @@ class PostgreSQLServer:
 def postgresql_server() -> Iterator[PostgreSQLServer]:
     if not (POSTGRES[-1] / "initdb").exists():
         pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
-    folder = Path(tempfile.mkdtemp(prefix="marquee-pg-"))  # a short name: sockets allow 100 characters
-    server = None
-    try:
-        server = PostgreSQLServer(folder)
+    with server_of_its_own(PostgreSQLServer) as server:
         yield server
-    finally:
-        if server is not None:
-            server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class RedisServer:
@@ -126,9 +113,5 @@ class RedisServer:
 def redis_server() -> Iterator[RedisServer]:
     if shutil.which("redis-server") is None:
         pytest.skip("Redis is not installed (Debian: redis-server)")
-    with tempfile.TemporaryDirectory(prefix="marquee-redis-") as folder:
-        server = RedisServer(Path(folder))
-        try:
-            yield server
-        finally:
-            server.stop()
+    with server_of_its_own(RedisServer) as server:
+        yield server

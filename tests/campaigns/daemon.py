@@ -10,7 +10,6 @@ as a process per run, as the daemon does; the processes are forked from one that
 
 import importlib
 import os
-import socket
 import subprocess
 import time
 import uuid
@@ -26,6 +25,7 @@ import yaml
 
 from benchmarks.measure import MARQUEE
 from tests.campaigns import forks
+from tests.servers import free_port
 from warehouse.faults import KILL_VARIABLE
 from warehouse.home import HOME_VARIABLE, Home
 
@@ -178,9 +178,7 @@ class Service:
     """`marquee serve` over the home, for the whole week."""
 
     def __init__(self, home: Home) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self._process = subprocess.Popen(
             [str(MARQUEE), "--home", str(home.root), "serve", "--port", str(port)],
             stdout=subprocess.DEVNULL,

@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from tests.campaigns import forks
 from tests.campaigns.faults import Platform, settings
 from tests.command import BIN, ROOT
 from tests.object_server import BUCKET, ObjectServer, object_server
+from tests.servers import free_port
 from warehouse.faults import KILL_VARIABLE, STORE_STEPS
 from warehouse.home import Home
 from warehouse.releases.reader import open_release
@@ -50,9 +50,7 @@ class RemoteService:
     """
 
     def __init__(self, url: str, folder: Path, environment: dict[str, str], *, workers: int = 2, **chosen: Any) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        port = free_port()
         self.address, self.log, self.cache = f"http://127.0.0.1:{port}", folder / "service.log", folder / "cache"
         options = ("--port", str(port), "--workers", str(workers), "--from", url, "--cache", str(self.cache))
         with self.log.open("ab") as log:

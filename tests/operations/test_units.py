@@ -22,11 +22,13 @@ from tests.operations.conftest import HEADER
 from tests.orchestration.test_ingest import IN_2018, films
 from tests.orchestration.test_partitions import change, working_table
 from warehouse.compute.packs import INDEX_FILE
+from warehouse.compute.units import PAIR_SCHEMA, SIMILAR_SCHEMA, USER_SCHEMA
 from warehouse.faults import STOP_VARIABLE, UNIT_STEPS
 from warehouse.home import Home
 from warehouse.locks import is_held
 from warehouse.releases.pack import open_pack
 from warehouse.releases.registry import live_release
+from warehouse.schemas.definitions import arrow_schema
 
 NINE = ("--set", "top_movies=40", "--set", "neighbours=9")
 TABLES = ("pair_recommendations", "user_recommendations", "similar_movies", "popular_movies")
@@ -215,3 +217,12 @@ def test_units_of_the_engine_annoy_ask_the_index_of_the_model(small_home: Path) 
     expected = list(zip(*(column.tolist() for column in columns), strict=True))
     assert expected
     assert working_table(small_home, "SELECT * FROM recs.pair_recommendations ORDER BY ALL") == expected
+
+
+def test_units_have_the_columns_of_their_tables() -> None:
+    """They are written down twice, because what computes a unit loads no models of tables."""
+    units = (PAIR_SCHEMA, USER_SCHEMA, SIMILAR_SCHEMA)
+    for table, schema in zip(TABLES, units, strict=False):
+        assert [(field.name, field.type) for field in arrow_schema(f"recs.{table}")] == [
+            (field.name, field.type) for field in schema
+        ]

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ from serving.http.app import create_app
 from serving.releases.snapshot import Snapshot, load_snapshot
 from serving.settings import SETTINGS_VARIABLE, ServingSettings
 from tests.command import ROOT
+from tests.servers import free_port
 from warehouse.files import point_link
 from warehouse.home import Home
 
@@ -77,12 +77,6 @@ def client(built: TwoReleases, settings: ServingSettings) -> Iterator[TestClient
     """The service in this process, over both releases."""
     with TestClient(create_app(built.home, settings)) as client:
         yield client
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextlib.contextmanager

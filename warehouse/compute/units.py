@@ -232,7 +232,7 @@ USER_SCHEMA = _schema(user_id=pa.int32(), rank=pa.int16(), movie_id=pa.int32(), 
 SIMILAR_SCHEMA = _schema(movie_id=pa.int32(), rank=pa.int16(), similar_id=pa.int32(), score=pa.float64())
 
 SCHEMAS = {"pairs": PAIR_SCHEMA, "users": USER_SCHEMA, "similar": SIMILAR_SCHEMA}
-"""Columns of the rows of each table's units."""
+"""Columns of the rows of each table's units, as the models of the tables have them; reading those would load DuckDB."""
 
 ROWS_OF: Mapping[str, Callable[[WorkPack, Sequence[int]], tuple[pa.Table, dict[str, int]]]] = {
     "pairs": _pairs,
