@@ -23,9 +23,9 @@ ALPHA = 0.05
 """Probability with which an interval of all the looks may miss the difference."""
 
 SCALE = 3.0
-"""Standard deviation of the mixture, in margins. A wrong scale costs clients, not validity. With three margins, a
-difference of one margin takes 15% more clients than with the best scale for it, of six margins 10% more; with one margin
-the latter would take a multiple."""
+"""Standard deviation of the mixture, in margins. A wrong scale costs clients, not validity: with three margins a
+difference of one margin takes a sixth more clients than with the best scale for it, one of six margins a tenth more.
+With one margin the latter would take twice as many."""
 
 
 class Comparison(NamedTuple):
