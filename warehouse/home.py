@@ -98,6 +98,11 @@ class Home:
         return self.root / "requests"
 
     @property
+    def events(self) -> Path:
+        """What people did: the journal of the machine, and its sealed segments as Parquet files."""
+        return self.root / "events"
+
+    @property
     def dagster(self) -> Path:
         """`DAGSTER_HOME`: runs, event logs, schedules."""
         return self.root / "dagster"
