@@ -4,6 +4,7 @@ Belongs here: the content of answers, and when a release has none. Does not belo
 (`serving.questions`), choosing a release (`serving.releases.follower`), caches and counts (`serving.service`).
 """
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,7 @@ def list_answer(snapshot: Snapshot, deployment: str, found: Found, skip: int, cu
         "inputs": found.inputs,
         "unknown": list(found.unknown),
         "films_left": found.left,
+        "events_until": _time(found.recent.received_us),
         "recommendations": [
             {
                 "rank": rank,
@@ -61,6 +63,13 @@ def list_answer(snapshot: Snapshot, deployment: str, found: Found, skip: int, cu
         ],
         "cursor": cursor,
     }
+
+
+def _time(microseconds: int) -> str | None:
+    """Write a time as ISO 8601 in UTC; None for none."""
+    if not microseconds:
+        return None
+    return (datetime(1970, 1, 1) + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds") + "Z"
 
 
 def _reason(snapshot: Snapshot, place: int, share: float) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 Belongs here: writing and reading the text. Does not belong here: finding the release (`serving.releases.follower`).
 
-A cursor names its release, a digest of the question and the places before the page. It is sealed with a key that only
+A cursor names its release, a digest of the question, the places before the page and the last event of the user that the
+page before knew: later ones would move the films of the pages after it. It is sealed with a key that only
 those know who have the release's files or an answer from it: a hash of its pack's manifest. So a cursor proves that the
 release has been live, needs no secret of its own, and outlives restarts.
 """
@@ -14,7 +15,7 @@ from typing import NamedTuple
 
 from serving.problems import Problem, bad_parameter
 
-_SEAL, _DIGEST, _PLACES = 8, 8, 2
+_SEAL, _DIGEST, _PLACES, _SEQ = 8, 8, 2, 6
 
 
 class Cursor(NamedTuple):
@@ -22,6 +23,7 @@ class Cursor(NamedTuple):
 
     release: str
     places: int
+    seq: int
     digest: bytes
     seal: bytes
 
@@ -31,15 +33,18 @@ def question_digest(question: object) -> bytes:
     return hashlib.blake2b(repr(question).encode("utf-8", "replace"), digest_size=_DIGEST).digest()
 
 
-def _seal(key: bytes, digest: bytes, places: int, release: str) -> bytes:
-    content = digest + places.to_bytes(_PLACES, "big") + release.encode()
+def _content(digest: bytes, places: int, seq: int, release: str) -> bytes:
+    return digest + places.to_bytes(_PLACES, "big") + seq.to_bytes(_SEQ, "big") + release.encode()
+
+
+def _seal(key: bytes, content: bytes) -> bytes:
     return hashlib.blake2b(content, key=key, digest_size=_SEAL).digest()
 
 
-def write_cursor(key: bytes, release: str, digest: bytes, places: int) -> str:
-    """Make the text for the page that begins after some places."""
-    parts = (_seal(key, digest, places, release), digest, places.to_bytes(_PLACES, "big"), release.encode())
-    return base64.urlsafe_b64encode(b"".join(parts)).decode().rstrip("=")
+def write_cursor(key: bytes, release: str, digest: bytes, places: int, seq: int = 0) -> str:
+    """Make the text for the page that begins after some places, of a list that knows events up to a seq."""
+    content = _content(digest, places, seq, release)
+    return base64.urlsafe_b64encode(_seal(key, content) + content).decode().rstrip("=")
 
 
 def read_cursor(text: str) -> Cursor:
@@ -53,12 +58,12 @@ def read_cursor(text: str) -> Cursor:
     try:
         content = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         seal, digest, places = content[:_SEAL], content[_SEAL : _SEAL + _DIGEST], content[_SEAL + _DIGEST :]
-        release = places[_PLACES:].decode("ascii")
+        seq, release = places[_PLACES : _PLACES + _SEQ], places[_PLACES + _SEQ :].decode("ascii")
     except (ValueError, binascii.Error):
         raise no_cursor() from None
     if not release.replace("-", "").isalnum():
         raise no_cursor()
-    return Cursor(release, int.from_bytes(places[:_PLACES], "big"), digest, seal)
+    return Cursor(release, int.from_bytes(places[:_PLACES], "big"), int.from_bytes(seq, "big"), digest, seal)
 
 
 def require_seal(cursor: Cursor, key: bytes, digest: bytes) -> int:
@@ -84,7 +89,7 @@ def require_own(cursor: Cursor, key: bytes) -> None:
     Problem
         422 naming `cursor`, if the release did not make it.
     """
-    if cursor.seal != _seal(key, cursor.digest, cursor.places, cursor.release):
+    if cursor.seal != _seal(key, _content(cursor.digest, cursor.places, cursor.seq, cursor.release)):
         raise no_cursor()
 
 

@@ -47,6 +47,13 @@ STORE_PROBLEM = Gauge(
     "marquee_store_problem", "1 while the store cannot be followed; the release before is served.",
     multiprocess_mode="livemax",
 )  # fmt: skip
+RECENT_RATINGS = Gauge(
+    "marquee_recent_ratings", "Ratings of events that lists take into account beside the release.",
+    multiprocess_mode="livemax",
+)  # fmt: skip
+EVENTS_PROBLEM = Gauge(
+    "marquee_events_problem", "1 while the journal of events cannot be read.", multiprocess_mode="livemax"
+)
 LOGGED = Counter("marquee_log_rows", "Rows of the request log, by fate.", ["fate"])
 
 

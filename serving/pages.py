@@ -15,6 +15,7 @@ from serving.questions import (
     SimilarQuestion,
     UserQuestion,
 )
+from serving.recent_ratings import NOTHING, Recent
 from serving.releases.snapshot import Snapshot
 from serving.sources import Found, choose_engine, live_list, pair_list, popular_list, similar_list, user_list
 
@@ -45,7 +46,7 @@ class Page(NamedTuple):
     cursor: str | None
 
 
-def find(snapshot: Snapshot, asked: Asked, preference: str, exact_up_to_likes: int) -> Page:
+def find(snapshot: Snapshot, asked: Asked, preference: str, exact_up_to_likes: int, recent: Recent = NOTHING) -> Page:
     """Find the page a question asks for.
 
     Parameters
@@ -55,6 +56,8 @@ def find(snapshot: Snapshot, asked: Asked, preference: str, exact_up_to_likes: i
     asked : Asked
     preference, exact_up_to_likes
         As for `choose_engine`.
+    recent : Recent, optional
+        What the user asked about has rated since the release; those that the cursor knows, if the question has one.
 
     Raises
     ------
@@ -67,14 +70,14 @@ def find(snapshot: Snapshot, asked: Asked, preference: str, exact_up_to_likes: i
     skip = 0
     if asked.question.cursor is not None:
         skip = require_seal(read_cursor(asked.question.cursor), snapshot.cursor_key, digest)
-    found = _found(snapshot, asked, engine, skip)
+    found = _found(snapshot, asked, engine, skip, recent)
     cursor = None
     if found.more and len(found.films):
-        cursor = write_cursor(snapshot.cursor_key, snapshot.release, digest, skip + len(found.films))
+        cursor = write_cursor(snapshot.cursor_key, snapshot.release, digest, skip + len(found.films), recent.seq)
     return Page(found, skip, cursor)
 
 
-def _found(snapshot: Snapshot, asked: Asked, engine: str, skip: int) -> Found:
+def _found(snapshot: Snapshot, asked: Asked, engine: str, skip: int, recent: Recent) -> Found:
     match asked.question:
         case RecommendQuestion() as question:
             return live_list(snapshot, question, engine, skip)
@@ -82,7 +85,7 @@ def _found(snapshot: Snapshot, asked: Asked, engine: str, skip: int) -> Found:
             one, other = asked.subject
             return pair_list(snapshot, one, other, question, engine, skip)
         case UserQuestion() as question:
-            return user_list(snapshot, asked.subject[0], question, skip)
+            return user_list(snapshot, asked.subject[0], question, skip, recent)
         case SimilarQuestion() as question:
             return similar_list(snapshot, asked.subject[0], question, skip)
         case PopularQuestion() as question:

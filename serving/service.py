@@ -19,10 +19,12 @@ from cachetools import LRUCache
 from recommender.kernels.threads import thread_count
 from serving.answers import list_answer, search_answer, signup_answer
 from serving.cursors import read_cursor
+from serving.journal_reader import JournalReader
 from serving.metrics import CACHE, LOAD_PROBLEMS, SERVED, SWITCHES
 from serving.pages import Asked, find, is_stored
 from serving.problems import Problem, no_release, to_json
 from serving.questions import SearchQuestion
+from serving.recent_ratings import LAST, NOTHING, Recent
 from serving.recorder import RecordedAnswer, Recorder
 from serving.releases.follower import Chosen, LiveReleases, Variant
 from serving.releases.remote import RemoteReleases
@@ -30,6 +32,9 @@ from serving.releases.snapshot import Snapshot
 from serving.settings import ServingSettings
 from serving.sources import choose_engine
 from warehouse.home import Home
+
+EVENT_SECONDS = 0.2
+"""How often the journal of events is looked at; costs microseconds when nothing is new."""
 
 logger = logging.getLogger("marquee.serving")
 
@@ -68,10 +73,11 @@ class Service:
         self.releases = LiveReleases(home, settings.challenger_share, self._changed)
         self.remote = RemoteReleases(home, settings) if settings.store else None
         self.recorder = Recorder(home, settings)
+        self.events = JournalReader(home, self._served)
         self._caches: dict[str, LRUCache[tuple[object, ...], RecordedAnswer]] = {}
         self._threads = max(1, thread_count() // workers)
         self._waiting = 0
-        self._follower: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Load what is live and keep following the links."""
@@ -80,17 +86,19 @@ class Service:
         if self.remote is not None:
             self.remote.start()
         self._look()
-        self._follower = asyncio.create_task(self._follow())
+        self.events.read()
+        self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._read_events())]
 
     async def stop(self) -> None:
         """Stop following, write the rest of the log."""
-        if self._follower is not None:
-            self._follower.cancel()
+        for task in self._tasks:
+            task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
-                await self._follower
+                await task
         if self.remote is not None:
             await asyncio.to_thread(self.remote.stop)
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self.events.close()
         self.recorder.close()
         gc.unfreeze()
 
@@ -100,9 +108,12 @@ class Service:
             logger.info("loaded in %.0f ms", 1000 * (time.perf_counter() - started))
             gc.freeze()  # a hundred thousand lists that live as long as the release: searching them stops every answer
         LOAD_PROBLEMS.set(bool(self.releases.problem))
-        for snapshot in (self.releases.champion, self.releases.challenger):
-            if snapshot is not None:
-                self._pool.submit(snapshot.prepare)
+        for snapshot in self._served():
+            self._pool.submit(snapshot.prepare)
+
+    def _served(self) -> list[Snapshot]:
+        """The releases that answer now, the champion first."""
+        return [found for found in (self.releases.champion, self.releases.challenger) if found is not None]
 
     async def _follow(self) -> None:
         while True:
@@ -112,6 +123,11 @@ class Service:
             self.store_state()
             if self.releases.behind():
                 await asyncio.to_thread(self._look)
+
+    async def _read_events(self) -> None:
+        while True:
+            await asyncio.sleep(EVENT_SECONDS)
+            await asyncio.to_thread(self.events.read)
 
     def store_state(self) -> dict[str, Any] | None:
         """What is known of the store that releases come from; None if they are the home's own."""
@@ -124,8 +140,7 @@ class Service:
             SERVED.labels(new.release, variant).set(1)
         if old is not None:
             SERVED.labels(old.release, variant).set(0)
-            served = (self.releases.champion, self.releases.challenger)
-            if all(snapshot is None or snapshot.release != old.release for snapshot in served):
+            if all(snapshot.release != old.release for snapshot in self._served()):
                 self._caches.pop(old.release, None)
         SWITCHES.labels(variant).inc()
         logger.info("%s: %s instead of %s", variant, new and new.release, old and old.release)
@@ -160,15 +175,16 @@ class Service:
         if asked.question.cursor is not None:
             chosen = await self._continued(chosen, asked.question.cursor)
         snapshot, question = chosen.snapshot, asked.question
+        recent = self._recent(snapshot, asked)
         engine = getattr(question, "engine", None)
-        key = (asked.kind, asked.subject, question.num, question.cursor, engine, question.identity())
+        key = (asked.kind, asked.subject, question.num, question.cursor, engine, question.identity(), recent.seq)
         cached = found = self._cached(snapshot, key)
         num = question.num or 0
         if found is None:
             try:
-                stored = is_stored(snapshot, asked)
-                found = self._answer(snapshot, asked) if stored else await self._compute(
-                    lambda: self._answer(snapshot, asked)
+                stored = is_stored(snapshot, asked) and not recent.seq
+                found = self._answer(snapshot, asked, recent) if stored else await self._compute(
+                    lambda: self._answer(snapshot, asked, recent)
                 )  # fmt: skip
             except Problem as problem:
                 if problem.status == 404 and asked.kind == "recommend":
@@ -180,9 +196,16 @@ class Service:
         self.recorder.record(asked.kind, chosen, num, found, started, cached=cached is not None)
         return Reply(found.body, chosen, found.engine)
 
-    def _answer(self, snapshot: Snapshot, asked: Asked) -> RecordedAnswer:
+    def _recent(self, snapshot: Snapshot, asked: Asked) -> Recent:
+        """What the user of a question has rated since the release; up to what the cursor knows, if it has one."""
+        if asked.kind != "users":
+            return NOTHING
+        cursor = asked.question.cursor
+        return self.events.of(snapshot, asked.subject[0], LAST if cursor is None else read_cursor(cursor).seq)
+
+    def _answer(self, snapshot: Snapshot, asked: Asked, recent: Recent) -> RecordedAnswer:
         settings = self.settings
-        page = find(snapshot, asked, settings.engine, settings.exact_up_to_likes)
+        page = find(snapshot, asked, settings.engine, settings.exact_up_to_likes, recent)
         values = list_answer(snapshot, settings.deployment, page.found, page.skip, page.cursor)
         # The films of a user say who it is: they are not logged.
         known = [] if asked.kind == "users" else list(page.found.input)

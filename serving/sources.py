@@ -9,14 +9,14 @@ Whatever filters a list acts before it is cut: a filtered list is as long as any
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from recommender.data.likes import row_of
 from recommender.data.weights import SCORE_ONE
-from recommender.items.ranking import rank_profile, score_parts
+from recommender.items.ranking import Ranked, rank_profile, score_parts
 from recommender.reasons import list_parts
 from serving.problems import Problem, not_found
 from serving.questions import (
@@ -28,7 +28,9 @@ from serving.questions import (
     SimilarQuestion,
     UserQuestion,
 )
+from serving.recent_ratings import NOTHING, Recent
 from serving.releases.snapshot import Snapshot
+from warehouse.releases.pack import ReleaseLists
 
 DEEPEST = 1000
 """Places of a list that can be paged through."""
@@ -61,6 +63,8 @@ class Found:
         Films of the question: known ones in its order, and the others.
     inputs : int
         Films of the question in all; of a user, `input` has the most liked ones only.
+    recent : Recent, optional
+        Events of the user that the list takes into account.
     """
 
     source: str
@@ -75,6 +79,7 @@ class Found:
     input: Sequence[int] = ()
     unknown: Sequence[int] = ()
     inputs: int = 0
+    recent: Recent = NOTHING
 
 
 def choose_engine(snapshot: Snapshot, wanted: Engine | None, preference: str, exact_up_to_likes: int) -> str:
@@ -288,50 +293,83 @@ SHOWN_LIKES = 20
 """Films of a user that an answer names; `inputs` says how many there are."""
 
 
-def user_list(snapshot: Snapshot, user_id: int, question: UserQuestion, skip: int) -> Found:
-    """A user's list from the table; filtered, or beyond its end, computed now from all they like.
+class _Profile(NamedTuple):
+    """What is known of a user: catalogue positions, ascending.
+
+    Attributes
+    ----------
+    liked, rated : integer array
+        Of the release, and of the events after it.
+    stored, scores : int32 array
+        The list of the release's table; empty if the user has none, or events have come since.
+    """
+
+    liked: NDArray[np.int32]
+    rated: NDArray[np.int32]
+    stored: NDArray[np.int32]
+    scores: NDArray[np.int32]
+
+
+def _profile(snapshot: Snapshot, lists: ReleaseLists, user_id: int, recent: Recent) -> _Profile:
+    likes = snapshot.neighbourhood.likes
+    row = row_of(likes.user_ids, user_id)
+    liked = NONE if row is None else likes.films[likes.indptr[row] : likes.indptr[row + 1]]
+    rated = lists.rated.of(user_id)
+    if recent.ratings:
+        threshold = snapshot.neighbourhood.parameters.like_threshold
+        rated_since = snapshot.places(list(recent.ratings))
+        liked_since = snapshot.places([movie for movie, stars in recent.ratings.items() if stars >= threshold])
+        liked = np.union1d(np.setdiff1d(liked, rated_since), liked_since).astype(np.int32)
+        return _Profile(liked, np.union1d(rated, rated_since).astype(np.int32), NONE, NONE)
+    if row is None or lists.user_films[row, 0] < 0:
+        return _Profile(liked, rated, NONE, NONE)
+    return _Profile(liked, rated, lists.user_films[row], lists.user_scores[row])
+
+
+def _speaks(snapshot: Snapshot, lists: ReleaseLists, known: _Profile) -> bool:
+    """Whether anything follows from a user's likes: those of the table say something, and any film of the item set."""
+    if len(known.stored) or len(known.liked) >= snapshot.neighbourhood.parameters.min_likes:
+        return True
+    return bool((lists.items.ranks[known.liked] < len(lists.items.weights)).any())
+
+
+def user_list(snapshot: Snapshot, user_id: int, question: UserQuestion, skip: int, recent: Recent = NOTHING) -> Found:
+    """A user's list from the table; filtered, beyond its end, or with events since, computed now from all they like.
+
+    A user with fewer than `min_likes` likes has no list in the table, and gets one here from the first like on.
 
     Raises
     ------
     Problem
-        404 naming `user_id`, if there is no list for the user and `fallback` is no.
+        404 naming `user_id`, if no film is known that the user likes, and `fallback` is no.
     """
-    lists, likes = snapshot.lists, snapshot.neighbourhood.likes
-    row = row_of(likes.user_ids, user_id)
-    liked = NONE if row is None else likes.films[likes.indptr[row] : likes.indptr[row + 1]]
-    seen = NONE if lists is None or question.seen == "keep" else lists.rated.of(user_id)
-    stored = NONE if lists is None or row is None else lists.user_films[row]
-    shown = snapshot.neighbourhood.catalogue.movie_ids[liked[:SHOWN_LIKES]].tolist()
-    if len(stored) == 0 or stored[0] < 0:
+    lists = snapshot.lists
+    known = _Profile(NONE, NONE, NONE, NONE) if lists is None else _profile(snapshot, lists, user_id, recent)
+    seen = NONE if question.seen == "keep" else known.rated
+    shown = snapshot.neighbourhood.catalogue.movie_ids[known.liked[:SHOWN_LIKES]].tolist()
+    about: dict[str, Any] = {"input": shown, "inputs": len(known.liked), "recent": recent}
+    if lists is None or not _speaks(snapshot, lists, known):
         if question.fallback == "no":
-            reason = "is unknown to" if row is None else "has no list in"
-            raise not_found("user_id", f"user {user_id} {reason} release {snapshot.release}")
-        found = fallback(snapshot, question, skip, seen)
-        return replace(found, input=shown, inputs=len(liked))
-    assert lists is not None
-    assert row is not None
+            nothing = "has no list in" if len(known.rated) else "is unknown to"
+            raise not_found("user_id", f"user {user_id} {nothing} release {snapshot.release}")
+        return replace(fallback(snapshot, question, skip, seen), **about)
     count = min(question.num, DEEPEST - skip)
-    plain = not question.filtered and question.seen == "drop"
-    if plain and _reaches(stored, skip + count):
-        page, engine, left = slice(skip, skip + count), "table", None
-        films, scores, ended = np.array(stored[page]), np.array(lists.user_scores[row][page]), False
+    if not question.filtered and question.seen == "drop" and _reaches(known.stored, skip + count):
+        page, engine = slice(skip, skip + count), "table"
+        ranked = Ranked(np.array(known.stored[page]), np.array(known.scores[page]), DEEPEST)
     else:
-        ranked = rank_profile(
-            lists.items, liked, count, allowed=allowed_films(snapshot, question), seen=seen, skip=skip
-        )
-        films, scores, engine, left = ranked.films, ranked.scores, "live", ranked.left
-        ended = skip + count >= ranked.left
+        allowed, engine = allowed_films(snapshot, question), "live"
+        ranked = rank_profile(lists.items, known.liked, count, allowed=allowed, seen=seen, skip=skip)
     return Found(
         "users",
         engine,
-        films,
-        scores / SCORE_ONE,
-        not ended and skip + count < DEEPEST,
-        left if question.filtered else None,
-        named=liked,
-        parts=score_parts(lists.items, liked, films),
-        input=shown,
-        inputs=len(liked),
+        ranked.films,
+        ranked.scores / SCORE_ONE,
+        skip + count < min(ranked.left, DEEPEST),
+        ranked.left if question.filtered else None,
+        named=known.liked,
+        parts=score_parts(lists.items, known.liked, ranked.films),
+        **about,
     )
 
 

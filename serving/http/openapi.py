@@ -67,6 +67,10 @@ class Recommendation(_Answer):
     inputs: int = Field(ge=0, description="How many films were named or are liked.")
     unknown: list[int] = Field(description="Ids this release does not know; they were left out.")
     films_left: int | None = Field(description="Films the filters leave before the cut; null without filters.")
+    events_until: str | None = Field(
+        description="When the last event was received, of those since the release, that a user's list takes into "
+        "account; null without any."
+    )
     recommendations: list[RecommendedFilm]
     cursor: str | None = Field(description="Of the next page; null on the last.")
 

@@ -65,6 +65,8 @@ class Snapshot:
         For users and films; None for a release from before them.
     tags : list of str
         What the columns of the vectors are called.
+    event_files : frozenset of str
+        sha256 of the files of ratings in it that were made of events.
     cursor_key : bytes
         What cursors of this release are sealed with.
     lineage : dict
@@ -81,6 +83,7 @@ class Snapshot:
     index_problem: str
     lists: ReleaseLists | None
     tags: list[str]
+    event_files: frozenset[str]
     cursor_key: bytes
     lineage: dict[str, Any]
     _titles_lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -241,6 +244,7 @@ def load_snapshot(home: Home, path: Path) -> Snapshot:
                 opening = beside.submit(_open_index, home, row["model_version"], neighbourhood)
                 films, pairs = load_films(con), load_pair_table(con)
                 tags = [tag for (tag,) in con.execute("SELECT tag FROM genome_tags ORDER BY tag_id").fetchall()]
+                event_files = _event_files(con)
                 index, index_problem = opening.result()
         finally:
             con.close()
@@ -267,6 +271,7 @@ def load_snapshot(home: Home, path: Path) -> Snapshot:
         index_problem,
         lists,
         tags,
+        event_files,
         cursor_key(home, release),
         lineage,
     )
@@ -284,6 +289,14 @@ def _require_same(row: dict[str, Any], manifest: dict[str, Any], release: str, p
     for name in ("release", "model_version"):
         if manifest[name] != row[name]:
             raise SnapshotError(f"its pack is of {name} {manifest[name]}, its database of {row[name]}")
+
+
+def _event_files(con: duckdb.DuckDBPyConnection) -> frozenset[str]:
+    """The sha256 of the files that were made of events; none in a release from before there were lists of files."""
+    if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'source_files'").fetchall():
+        return frozenset()
+    found = con.execute("SELECT sha256 FROM source_files WHERE name LIKE 'events-%'").fetchall()
+    return frozenset(sha256 for (sha256,) in found)
 
 
 def _open_index(home: Home, model_version: str, neighbourhood: Neighbourhood) -> tuple[BoundIndex | None, str]:

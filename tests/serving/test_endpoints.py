@@ -15,7 +15,7 @@ from warehouse.home import Home
 from warehouse.releases.reader import NoReleaseError, open_release
 
 ORIGIN = {"release", "model_version", "deployment", "source"}
-SHAPE = {*ORIGIN, "input", "inputs", "unknown", "films_left", "recommendations", "cursor"}
+SHAPE = {*ORIGIN, "input", "inputs", "unknown", "films_left", "events_until", "recommendations", "cursor"}
 FILM = {"rank", "movie_id", "title", "year", "genres", "score", "votes", "because", "common_tags"}
 
 
