@@ -11,15 +11,14 @@ from recommender.evaluation.long_profiles import METRICS
 from recommender.evaluation.metrics import HEADLINE
 from recommender.evaluation.splits import LONG_NAME
 from recommender.parameters import ModelParameters
+from warehouse.compute.workers import Workers
 from warehouse.database import Warehouse
+from warehouse.evaluating import evaluate_nightly
 from warehouse.tables.evaluation import (
     TABLE,
     evaluation_version,
-    nightly_evaluation,
     read_evaluation,
-    write_evaluation,
 )
-from warehouse.tables.versions import table_version
 
 
 @dg.asset(
@@ -36,25 +35,26 @@ from warehouse.tables.versions import table_version
     ],
 )
 def model_evaluation(
-    parameters: dg.ResourceParam[ModelParameters], warehouse: dg.ResourceParam[Warehouse]
+    context: dg.AssetExecutionContext,
+    parameters: dg.ResourceParam[ModelParameters],
+    warehouse: dg.ResourceParam[Warehouse],
+    workers: dg.ResourceParam[Workers],
 ) -> dg.MaterializeResult:
     """How well the parameters recommend to users the model has not seen, beside baselines: one row per split, slice,
     method and metric, with 95% intervals. Of large data it takes a fixed sample of users. Rebuilt whole when ratings,
     genome or parameters change."""
     watch = Stopwatch()
+    batch = evaluate_nightly(warehouse, parameters, workers, context.log.info)
     version = evaluation_version(warehouse.con, parameters)
-    changed = table_version(warehouse.con, TABLE) != version
-    if changed:
-        found = nightly_evaluation(warehouse.con, parameters)
-        with warehouse.transaction() as con:
-            write_evaluation(con, found, parameters)
     measurements = read_evaluation(warehouse.con)
     metadata = table_metadata(warehouse.con, TABLE) | {"preview": evaluation_report(measurements)}
     for metric in HEADLINE:
         value = value_of(measurements, "held-out users", CURRENT, metric)
         if value == value:  # NaN where nobody could be held out
             metadata[metric] = dg.MetadataValue.float(value)
-    return result(watch, metadata, version=version, changed=changed)
+    if batch is not None:
+        metadata |= {"units_computed": batch.computed, "units_reused": batch.reused}
+    return result(watch, metadata, version=version, changed=batch is not None)
 
 
 def evaluation_report(measurements: list[Measurement]) -> dg.MarkdownMetadataValue:

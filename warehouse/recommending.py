@@ -9,8 +9,8 @@ that it ends. Finished units stay in the folder until they are committed: a run 
 """
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,14 +20,10 @@ from numpy.typing import NDArray
 
 from recommender.data.model_data import Neighbourhood
 from recommender.parameters import ModelParameters
-from warehouse.compute.packs import (
-    ITEM_WEIGHTS,
-    is_whole,
-    neighbourhood_arrays,
-    write_arrays,
-)
-from warehouse.compute.unit_files import Record, UnitFileError, added_up, is_finished, read_unit, write_unit
-from warehouse.compute.units import INDEX_FOLDER, SHARDS, Unit, WorkPack, units_of
+from warehouse.compute.batch import PACK, Batch, Notify
+from warehouse.compute.packs import ITEM_WEIGHTS, is_whole, neighbourhood_arrays, write_arrays
+from warehouse.compute.unit_files import Record, added_up
+from warehouse.compute.units import INDEX_FOLDER, SHARDS, WorkPack, units_of
 from warehouse.compute.workers import Workers
 from warehouse.database import Warehouse
 from warehouse.faults import step
@@ -38,7 +34,7 @@ from warehouse.releases.model_folder import (
     model_files,
     open_item_model,
 )
-from warehouse.releases.work_pack import PACK, content_version
+from warehouse.releases.work_pack import content_version
 from warehouse.tables.film_lists import SIMILAR, make_popular_movies, similar_version, write_similar_movies
 from warehouse.tables.model_inputs import StaleTableError, make_film_likes, make_likes, read_neighbourhood, require
 from warehouse.tables.recommendations import (
@@ -63,8 +59,6 @@ PARTS = {"pairs": 8, "users": 8, "similar": 4}
 """Units that a whole table is cut into: few, because a process prepares something for the first one, and each file and
 task costs; more than nodes, because these are not equally fast."""
 
-Notify = Callable[[str], None]
-
 
 class Asked(NamedTuple):
     """Which parts of which tables are to be brought up to date."""
@@ -84,13 +78,12 @@ class Inputs(NamedTuple):
     model: str
 
 
-@dataclass
-class Done:
+class Done(NamedTuple):
     """What was done: by table what its units add up to, and how many units were computed and how many reused."""
 
-    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    computed: int = 0
-    reused: int = 0
+    facts: dict[str, dict[str, Any]]
+    computed: int
+    reused: int
 
 
 @dataclass(frozen=True)
@@ -100,24 +93,18 @@ class _Plan:
     Attributes
     ----------
     inputs : Inputs
-    version : str
-        Of the pack, and thereby of all units.
-    folder : Path
-        Where the pack and finished units are.
     shards : list of int
         Of the pairs.
     users : ChangedUsers or None
     similar : bool
-    units : list of Unit
+    batch : Batch
     """
 
     inputs: Inputs
-    version: str
-    folder: Path
     shards: list[int]
     users: ChangedUsers | None
     similar: bool
-    units: list[Unit]
+    batch: Batch
 
 
 def recommend(
@@ -140,17 +127,17 @@ def recommend(
     StaleTableError
         If something that lists are made from is not up to date.
     """
-    plan, done = _make_plan(warehouse, parameters, asked), Done()
-    if plan.units:
+    plan = _make_plan(warehouse, parameters, asked, workers, notify)
+    if plan.batch.units:
         with warehouse.released():
-            _compute(plan, workers, notify, done)
+            plan.batch.compute()
         if not _still_holds(warehouse, parameters, plan.inputs):
             notify("other ratings have come in meanwhile: computed again, and until then nobody else can write")
             _catch_up(warehouse, parameters)
-            plan, done = _make_plan(warehouse, parameters, asked), Done()
-            _compute(plan, workers, notify, done)
-    _commit(warehouse, parameters, plan, workers, notify, done)
-    return done
+            plan = _make_plan(warehouse, parameters, asked, workers, notify)
+            plan.batch.compute()
+    facts = _commit(warehouse, parameters, plan)
+    return Done(facts, plan.batch.computed, plan.batch.reused)
 
 
 def _catch_up(warehouse: Warehouse, parameters: ModelParameters) -> None:
@@ -178,7 +165,9 @@ def _still_holds(warehouse: Warehouse, parameters: ModelParameters, inputs: Inpu
         return False
 
 
-def _make_plan(warehouse: Warehouse, parameters: ModelParameters, asked: Asked) -> _Plan:
+def _make_plan(
+    warehouse: Warehouse, parameters: ModelParameters, asked: Asked, workers: Workers, notify: Notify
+) -> _Plan:
     """Find what is out of date, and write the pack to compute it from."""
     con, inputs = warehouse.con, versions_now(warehouse, parameters)
     if asked.pairs:
@@ -201,7 +190,7 @@ def _make_plan(warehouse: Warehouse, parameters: ModelParameters, asked: Asked) 
             shutil.rmtree(other)
     if units:
         _provide_pack(warehouse, parameters, inputs, folder, to_list)
-    return _Plan(inputs, version, folder, shards, users, similar, units)
+    return _Plan(inputs, shards, users, similar, Batch(folder, version, units, workers, notify))
 
 
 def _provide_pack(
@@ -250,66 +239,32 @@ def _write_pack(
     step("work_pack_appeared")
 
 
-def _compute(plan: _Plan, workers: Workers, notify: Notify, done: Done) -> None:
-    """Compute the units of a plan that are not there yet."""
-    missing = [unit for unit in plan.units if _finished(plan, unit, notify) is None]
-    done.reused += len(plan.units) - len(missing)
-    if done.reused:
-        notify(f"{done.reused} of {len(plan.units)} units were computed by a run that did not get to its end")
-    for unit, finished in workers.compute(plan.folder / PACK, missing):
-        write_unit(plan.folder, unit, finished)
-        done.computed += 1
-    step("units_finished")
-
-
-def _finished(plan: _Plan, unit: Unit, notify: Notify) -> tuple[pa.Table, Record] | None:
-    """Rows and record of a unit that is there and whole; None if it is not, said where it is there and damaged."""
-    if not is_finished(plan.folder, unit):
-        return None
-    try:
-        return read_unit(plan.folder, unit, plan.version)
-    except UnitFileError as error:
-        notify(f"{error}; the unit {unit.name} is computed again")
-        return None
-
-
-def _commit(
-    warehouse: Warehouse, parameters: ModelParameters, plan: _Plan, workers: Workers, notify: Notify, done: Done
-) -> None:
-    """Write the rows of all units, validated, and delete the units."""
+def _commit(warehouse: Warehouse, parameters: ModelParameters, plan: _Plan) -> dict[str, dict[str, Any]]:
+    """Write the rows of all units, validated, and delete the units; return by table what its units add up to."""
     records: list[Record] = []
+    facts: dict[str, dict[str, Any]] = {}
 
     def rows_of(table: str) -> Iterator[pa.Table]:
-        for unit in plan.units:
-            if unit.table == table:
-                found = _finished(plan, unit, notify)
-                if found is None:
-                    ((_, finished),) = workers.compute(plan.folder / PACK, [unit])
-                    write_unit(plan.folder, unit, finished)
-                    done.computed += 1
-                    found = read_unit(plan.folder, unit, plan.version)
-                rows, record = found
-                records.append(record)
-                yield rows
+        records.clear()
+        for rows, record in plan.batch.parts(table):
+            records.append(record)
+            yield rows
 
     if plan.shards:
         with warehouse.transaction() as con:
             rows = write_pairs(con, plan.shards, rows_of("pairs"), plan.inputs.pairs, parameters)
             step("pairs_committing")
-        done.facts["pairs"] = {"rows": rows, **added_up(records)}
-        records.clear()
+        facts["pairs"] = {"rows": rows, **added_up(records)}
     if plan.users is not None:
         with warehouse.transaction() as con:
             write_users(con, plan.users, plan.inputs.users_base, rows_of("users"))
             step("user_lists_committing")
         none = {"users_computed": 0, "buckets_replaced": len(plan.users.whole)}
-        done.facts["users"] = {**none, **added_up(records)}
-        records.clear()
+        facts["users"] = {**none, **added_up(records)}
     if plan.similar:
         with warehouse.transaction() as con:
             write_similar_movies(con, rows_of("similar"), parameters)
-        done.facts["similar"] = {**added_up(records)}
+        facts["similar"] = {**added_up(records)}
     step("units_committed")
-    for path in plan.folder.glob("*"):
-        if path.is_file():
-            path.unlink()
+    plan.batch.delete_units()
+    return facts

@@ -79,7 +79,7 @@ def asked_workers(engine: str, address: str) -> dict[str, str]:
 @commands.command()
 def compute(
     pack: Annotated[Path, typer.Argument(help="Folder of a pack, work/VERSION/pack of a home or a copy of it.")],
-    unit: Annotated[str, typer.Argument(help="pairs, users or similar, a dash, shards; as in pairs-0.8.")],
+    unit: Annotated[str, typer.Argument(help="pairs, users, similar or evaluation, a dash, shards; as in pairs-0.8.")],
     out: Annotated[Path, typer.Argument(help="Folder for the finished unit: work/VERSION of the home, or another.")],
     threads: Annotated[int | None, typer.Option(min=1, help="Default: one per core.")] = None,
 ) -> None:

@@ -8,7 +8,7 @@ differences between methods have narrower intervals than the methods themselves.
 """
 
 import functools
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -235,6 +235,7 @@ def evaluate(
     parameters: ModelParameters,
     *,
     methods: Mapping[str, Method] | None = None,
+    ways: Container[str] = (TEST_NAME, LATER_NAME),
     folds: int = FOLDS,
     most: int = CASES,
     most_per_user: int = PAIRS_PER_USER,
@@ -252,6 +253,8 @@ def evaluate(
         The exact engine is measured, whichever the parameters name.
     methods : mapping, optional
         What is compared; default: `methods_of` the parameters.
+    ways : container of str
+        Which ways of holding out.
     folds : int
         Of held-out users; with all of them every user is asked about.
     most : int
@@ -267,10 +270,12 @@ def evaluate(
     methods = methods_of(parameters) if methods is None else methods
     found: list[Measurement] = []
     for name, splits in (
-        (TEST_NAME, test_splits(ratings, seed, folds)),
-        (LATER_NAME, [later_split(ratings)]),
+        (TEST_NAME, lambda: test_splits(ratings, seed, folds)),
+        (LATER_NAME, lambda: [later_split(ratings)]),
     ):
-        asked = questions(ratings, catalogue, parameters, splits, most=most, most_per_user=most_per_user, seed=seed)
+        if name not in ways:
+            continue
+        asked = questions(ratings, catalogue, parameters, splits(), most=most, most_per_user=most_per_user, seed=seed)
         found += measure(name, asked, methods, seed)
     return found
 

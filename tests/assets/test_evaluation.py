@@ -18,7 +18,16 @@ from checks.release.quality import AHEAD_OF_BASELINES, NO_FALL, ahead_of_baselin
 from checks.release.staged import Staged, open_staged
 from checks.settings import CheckSettings
 from recommender.evaluation.baselines import BASELINES
-from recommender.evaluation.evaluate import CURRENT, Measurement, measurement_of, value_of
+from recommender.evaluation.evaluate import (
+    CURRENT,
+    NIGHTLY_CASES,
+    Measurement,
+    evaluate,
+    measurement_of,
+    value_of,
+)
+from recommender.evaluation.long_profiles import evaluate_users
+from recommender.evaluation.splits import at_least
 from recommender.parameters import make_parameters
 from tests.command import marquee, marquee_json
 from warehouse.database import Warehouse, open_warehouse
@@ -27,9 +36,9 @@ from warehouse.tables.evaluation import (
     NothingToEvaluateError,
     evaluation_to_publish,
     evaluation_version,
-    nightly_evaluation,
     read_evaluation,
     read_films,
+    read_ratings,
 )
 
 METHODS = {"current", *BASELINES, "book"}
@@ -41,6 +50,14 @@ def released(home: Path) -> list[Measurement]:
         return read_evaluation(con)
 
 
+def measured_at_once(warehouse: Warehouse, **settings: object) -> list[Measurement]:
+    """The evaluation of a small home, without units or a pack."""
+    values, films = make_parameters(settings=settings), read_films(warehouse.con)
+    ratings = read_ratings(warehouse.con, 0.0)
+    of_pairs = evaluate(at_least(ratings, 4.0), films, values, folds=1, most=NIGHTLY_CASES)
+    return of_pairs + evaluate_users(ratings, films, values, most=NIGHTLY_CASES)
+
+
 @pytest.fixture
 def warehouse(small_home: Path) -> Iterator[Warehouse]:
     with open_warehouse(Home.find(small_home), "a test") as opened:
@@ -48,6 +65,7 @@ def warehouse(small_home: Path) -> Iterator[Warehouse]:
 
 
 def test_release_holds_the_evaluation_of_its_own_parameters(small_live: Path, warehouse: Warehouse) -> None:
+    """Computed in units, from a pack; here from the tables, at once."""
     found = released(small_live)
     for split in ("held-out users", "later users"):
         assert {row.method for row in found if row.split == split} == METHODS
@@ -55,7 +73,7 @@ def test_release_holds_the_evaluation_of_its_own_parameters(small_live: Path, wa
     assert len(of_users) == 2 * len(METHODS_OF_USERS)
     assert {row.method for row in of_users} == METHODS_OF_USERS
     assert {row.metric for row in of_users} == {"ndcg@10", "recall@20"}
-    assert nightly_evaluation(warehouse.con, make_parameters(settings={"top_movies": 40})) == found
+    assert found == measured_at_once(warehouse, top_movies=40)
 
 
 def test_nothing_is_measured_again_until_something_changes(small_home: Path) -> None:

@@ -14,11 +14,15 @@ from unittest.mock import patch
 
 import pytest
 
+from tests.assets.test_evaluation import measured_at_once
 from tests.command import ROOT, marquee, marquee_json, start_marquee
 from tests.homes import copy_home
 from tests.operations.test_units import NINE, RETRAINED, recommended, when_stopped
 from tests.orchestration.test_partitions import change
+from warehouse.database import open_warehouse
 from warehouse.faults import KILL_VARIABLE, STOP_VARIABLE
+from warehouse.home import Home
+from warehouse.tables.evaluation import read_evaluation
 
 PAIRS = "recs/pair_recommendations"
 
@@ -85,6 +89,22 @@ def test_nodes_make_the_rows_of_threads_one_or_three_also_when_one_is_lost_or_th
     assert process.returncode == 0, process.communicate()
     assert recommended(shrinking) == expected
     cluster.remove_node(nodes.pop())
+
+
+def test_a_killed_evaluation_goes_on_on_a_node_with_what_is_missing(
+    cluster: Any, on_ray: tuple[str, ...], small_home: Path
+) -> None:
+    changed = ("--set", "top_movies=41")
+    killed = start_marquee(small_home, "run", *changed, **{KILL_VARIABLE: "unit_finished"})
+    assert killed.wait(timeout=240) == -signal.SIGKILL
+    (unit,) = (small_home / "work").glob("*/evaluation-*.parquet")
+    with patch.dict(os.environ, {"RAY_AUTH_MODE": "disabled"}):
+        report = marquee_json(small_home, "run", *changed, *on_ray[len(NINE) :], expect=None)
+    units = report["stages"]["model/evaluation"]
+    assert (units["units_computed"], units["units_reused"]) == (2, 1)
+    assert not unit.exists()
+    with open_warehouse(Home(small_home), "a test") as warehouse:
+        assert read_evaluation(warehouse.con) == measured_at_once(warehouse, top_movies=41)
 
 
 def test_what_cannot_be_is_said_and_leaves_nothing_behind(

@@ -27,11 +27,16 @@ from recommender.items.ranking import rank_users
 from recommender.items.similar import SimilarFilms
 from recommender.neighbours.exact import PairSearch
 from recommender.pairs import PairRecommendations
+from recommender.parameters import ModelParameters, recorded_parameters
+from warehouse.compute import evaluation
 from warehouse.compute.packs import INDEX_FILE, ITEM_WEIGHTS, map_arrays, neighbourhood_of, read_manifest
 
 SHARDS = 16
 """Parts of each table: a pair is in shard ``movie_a % SHARDS``, a user in the bucket that `bucket_of` says, the films
 similar to a film in ``movie_id % SHARDS``. As many of each: assets that one job makes have the same partitions."""
+
+SHARDS_OF = {"evaluation": len(evaluation.SPLITS)}
+"""Where there are not as many."""
 
 INDEX_FOLDER = "index"
 """The files of the model, in packs for the engine that asks its index."""
@@ -71,10 +76,10 @@ class Unit:
         """
         table, _, shards = name.partition("-")
         numbers = [int(shard) if shard.isdecimal() else SHARDS for shard in shards.split(".")]
-        if table not in ROWS_OF or max(numbers) >= SHARDS:
+        if table not in ROWS_OF or max(numbers) >= SHARDS_OF.get(table, SHARDS):
             raise UnitError(
                 f"there is no unit {name!r}: a unit is one of {', '.join(ROWS_OF)}, a dash and shards from 0 to "
-                f"{SHARDS - 1} with dots between them, as in pairs-0.4.8.12"
+                f"{SHARDS_OF.get(table, SHARDS) - 1} with dots between them, as in pairs-0.4.8.12"
             )
         return cls(table, tuple(sorted(set(numbers))))
 
@@ -112,8 +117,17 @@ class WorkPack:
     def __init__(self, folder: Path, threads: int | None = None) -> None:
         self.folder, self.threads = folder, threads
         self.manifest: Mapping[str, Any] = read_manifest(folder)
-        self._arrays = map_arrays(folder, self.manifest, "c")
-        self.neighbourhood: Neighbourhood = neighbourhood_of(self._arrays, self.manifest)
+        self.arrays = map_arrays(folder, self.manifest, "c")
+
+    @functools.cached_property
+    def neighbourhood(self) -> Neighbourhood:
+        """What lists are made from."""
+        return neighbourhood_of(self.arrays, self.manifest)
+
+    @property
+    def parameters(self) -> ModelParameters:
+        """The model's parameters, as they were when the pack was written."""
+        return recorded_parameters(self.manifest["parameters"])
 
     @functools.cached_property
     def search(self) -> _Search:
@@ -132,17 +146,17 @@ class WorkPack:
     @property
     def rated(self) -> Rated:
         """Which films every user has rated."""
-        return Rated(*(self._arrays[f"rated_{part}"] for part in ("users", "indptr", "films")))
+        return Rated(*(self.arrays[f"rated_{part}"] for part in ("users", "indptr", "films")))
 
     @property
     def items(self) -> ItemModel:
         """The item model of the last retrain."""
-        return ItemModel(self._arrays["item_films"], self._arrays[ITEM_WEIGHTS])
+        return ItemModel(self.arrays["item_films"], self.arrays[ITEM_WEIGHTS])
 
     @property
     def users_to_list(self) -> NDArray[np.int64]:
         """User indices of those who need a list, ascending."""
-        found: NDArray[np.int64] = self._arrays["users_to_list"]
+        found: NDArray[np.int64] = self.arrays["users_to_list"]
         return found
 
 
@@ -197,6 +211,12 @@ def _similar(pack: WorkPack, shards: Sequence[int]) -> tuple[pa.Table, dict[str,
     return similar_rows(ids, films, found, scores), {"films": len(films)}
 
 
+def _evaluation(pack: WorkPack, places: Sequence[int]) -> tuple[pa.Table, dict[str, int]]:
+    """The measurements of some ways of holding out users."""
+    tables = [evaluation.measurements(pack.arrays, pack.parameters, evaluation.SPLITS[place]) for place in places]
+    return pa.concat_tables(tables), {}
+
+
 def similar_rows(
     movie_ids: NDArray[np.int32], films: NDArray[np.int32], found: NDArray[np.int32], scores: NDArray[np.int32]
 ) -> pa.Table:
@@ -231,18 +251,21 @@ PAIR_SCHEMA = _schema(
 USER_SCHEMA = _schema(user_id=pa.int32(), rank=pa.int16(), movie_id=pa.int32(), score=pa.float64())
 SIMILAR_SCHEMA = _schema(movie_id=pa.int32(), rank=pa.int16(), similar_id=pa.int32(), score=pa.float64())
 
-SCHEMAS = {"pairs": PAIR_SCHEMA, "users": USER_SCHEMA, "similar": SIMILAR_SCHEMA}
+SCHEMAS = {"pairs": PAIR_SCHEMA, "users": USER_SCHEMA, "similar": SIMILAR_SCHEMA, "evaluation": evaluation.SCHEMA}
 """Columns of the rows of each table's units, as the models of the tables have them; reading those would load DuckDB."""
 
 ROWS_OF: Mapping[str, Callable[[WorkPack, Sequence[int]], tuple[pa.Table, dict[str, int]]]] = {
     "pairs": _pairs,
     "users": _users,
     "similar": _similar,
+    "evaluation": _evaluation,
 }
 """What computes the rows of each table, for some shards of it."""
 
 
 def shards_of_rows(table: str, rows: pa.Table) -> NDArray[np.int64]:
     """Shard of each row of a table, by its first column."""
+    if table == "evaluation":
+        return np.array([evaluation.SPLITS.index(split) for split in rows.column(0).to_pylist()], dtype=np.int64)
     owners = rows.column(0).to_numpy()
     return bucket_of(owners) if table == "users" else np.asarray(owners % SHARDS, dtype=np.int64)

@@ -6,13 +6,11 @@ Belongs here: recognising it. Does not belong here: writing it (`warehouse.recom
 import duckdb
 
 from recommender.parameters import ModelParameters
+from warehouse.compute.batch import PACK
 from warehouse.compute.packs import PackError, WrittenFile, read_manifest, written_arrays
 from warehouse.home import Home
 from warehouse.tables.model_inputs import neighbourhood_version
 from warehouse.tables.versions import digest, table_version
-
-PACK = "pack"
-"""Name of the pack in its folder below `Home.work`."""
 
 
 def content_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters, users_base: str) -> str:
@@ -25,7 +23,7 @@ def arrays_there(home: Home, content: str) -> dict[str, WrittenFile]:
     """Files of the arrays of this content that computing has left, by name; none if there are none."""
     for pack in home.work.glob(f"*/{PACK}"):
         try:
-            if read_manifest(pack)["content"] == content:
+            if read_manifest(pack).get("content") == content:
                 return written_arrays(pack)
         except PackError:
             continue

@@ -5,19 +5,19 @@ belong here: how users are held out and what is measured, or what a bad measurem
 """
 
 from collections.abc import Iterable
-from dataclasses import astuple
 from typing import Any
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 from recommender.data.catalogue import Catalogue, make_catalogue
 from recommender.errors import MarqueeError
 from recommender.evaluation.evaluate import CURRENT, NIGHTLY_CASES, Measurement, by_model, evaluate
-from recommender.evaluation.long_profiles import evaluate_users
 from recommender.evaluation.splits import LIKED, Ratings
 from recommender.parameters import ModelParameters
 from warehouse.code import code_version
+from warehouse.queries import count_rows, insert_rows
 from warehouse.tables.versions import digest, set_table_version, table_notes, table_version
 
 TABLE = "model.evaluation"
@@ -98,14 +98,6 @@ def least_stars(*parameters: ModelParameters) -> float:
     return min(LIKED, *(one.like_threshold for one in parameters))
 
 
-def nightly_evaluation(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> list[Measurement]:
-    """Measure within the time a nightly run has: one fold, `NIGHTLY_CASES` pairs or users, `NIGHTLY` ratings."""
-    films = read_films(con)
-    ratings = read_ratings(con, least_stars(parameters), NIGHTLY)
-    of_pairs = evaluate(ratings, films, parameters, folds=1, most=NIGHTLY_CASES)
-    return of_pairs + evaluate_users(read_ratings(con, 0.0, NIGHTLY), films, parameters, most=NIGHTLY_CASES)
-
-
 def compare_nightly(
     release: duckdb.DuckDBPyConnection, parameters: ModelParameters, live: ModelParameters
 ) -> list[Measurement]:
@@ -127,17 +119,15 @@ def evaluation_version(con: duckdb.DuckDBPyConnection, parameters: ModelParamete
     return digest("evaluation", raw, _deciding(parameters.model_dump()), code_version())
 
 
-def write_evaluation(
-    con: duckdb.DuckDBPyConnection, measurements: Iterable[Measurement], parameters: ModelParameters
-) -> int:
-    """Replace model.evaluation; return its rows. Call it inside a transaction."""
+def write_evaluation(con: duckdb.DuckDBPyConnection, parts: Iterable[pa.Table], parameters: ModelParameters) -> int:
+    """Replace model.evaluation by its rows, in parts; return how many they are. Call it inside a transaction."""
     con.execute(f"DELETE FROM {TABLE}")
-    rows = [astuple(measurement) for measurement in measurements]
-    if rows:
-        con.executemany(f"INSERT INTO {TABLE} VALUES ({', '.join('?' for _ in rows[0])})", rows)
+    for part in parts:
+        insert_rows(con, TABLE, part)
+    rows = count_rows(con, TABLE)
     notes = {"parameters": _deciding(parameters.model_dump())}
-    set_table_version(con, TABLE, evaluation_version(con, parameters), len(rows), notes)
-    return len(rows)
+    set_table_version(con, TABLE, evaluation_version(con, parameters), rows, notes)
+    return rows
 
 
 def read_evaluation(con: duckdb.DuckDBPyConnection) -> list[Measurement]:

@@ -1,0 +1,71 @@
+"""Evaluating: the measurements of every retrain, computed apart from the database, and their one commit.
+
+Belongs here: the order of reading, computing and committing. Does not belong here: computing
+(`warehouse.compute.evaluation`), the table and what it follows from (`warehouse.tables.evaluation`).
+
+As for lists (`warehouse.recommending`): while units are computed the lock is free, finished ones stay until they are
+committed, and if ratings have come in meanwhile all is done again with the lock.
+"""
+
+import shutil
+
+from recommender.parameters import ModelParameters
+from warehouse.compute.batch import PACK, Batch, Notify
+from warehouse.compute.evaluation import SPLITS, evaluation_arrays
+from warehouse.compute.packs import is_whole, write_arrays
+from warehouse.compute.units import Unit
+from warehouse.compute.workers import Workers
+from warehouse.database import Warehouse
+from warehouse.faults import step
+from warehouse.tables.evaluation import (
+    NIGHTLY,
+    TABLE,
+    evaluation_version,
+    least_stars,
+    read_films,
+    read_ratings,
+    write_evaluation,
+)
+from warehouse.tables.versions import table_version
+
+UNITS = [Unit("evaluation", (place,)) for place in range(len(SPLITS))]
+
+
+def evaluate_nightly(
+    warehouse: Warehouse, parameters: ModelParameters, workers: Workers, notify: Notify
+) -> Batch | None:
+    """Measure within the time a nightly run has, unless the table is up to date: then None.
+
+    One fold, a fixed number of pairs or users, `NIGHTLY` ratings. Others may write the warehouse meanwhile.
+    """
+    if table_version(warehouse.con, TABLE) == evaluation_version(warehouse.con, parameters):
+        return None
+    batch = _prepared(warehouse, parameters, workers, notify)
+    with warehouse.released():
+        batch.compute()
+    if batch.version != _version(warehouse, parameters):
+        notify("other ratings have come in meanwhile: measured again, and until then nobody else can write")
+        batch = _prepared(warehouse, parameters, workers, notify)
+        batch.compute()
+    with warehouse.transaction() as con:
+        write_evaluation(con, (rows for rows, _ in batch.parts("evaluation")), parameters)
+    shutil.rmtree(batch.folder)
+    return batch
+
+
+def _version(warehouse: Warehouse, parameters: ModelParameters) -> str:
+    return evaluation_version(warehouse.con, parameters)[:16]
+
+
+def _prepared(warehouse: Warehouse, parameters: ModelParameters, workers: Workers, notify: Notify) -> Batch:
+    """Write the pack to measure from, unless it is there from a run that did not get to its end."""
+    con, version = warehouse.con, _version(warehouse, parameters)
+    batch = Batch(warehouse.home.work / version, version, UNITS, workers, notify)
+    pack = batch.folder / PACK
+    if not is_whole(pack):
+        shutil.rmtree(batch.folder, ignore_errors=True)
+        likes = read_ratings(con, least_stars(parameters), NIGHTLY)
+        arrays = evaluation_arrays(likes, read_ratings(con, 0.0, NIGHTLY), read_films(con))
+        write_arrays(pack, arrays, {"version": version, "parameters": parameters.model_dump()}, {}).rename(pack)
+        step("work_pack_appeared")
+    return batch
