@@ -11,6 +11,7 @@ of time; the service goes on after its end. Where there is no list both raise `N
 popular films instead.
 """
 
+import re
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
@@ -62,6 +63,8 @@ class Client:
     ----------
     where : str or Path
         A release file (the link ``current.duckdb`` is followed anew at each call), or the address of a service.
+    key : str, optional
+        Key for a service that requires one; a file needs none.
 
     Raises
     ------
@@ -69,10 +72,10 @@ class Client:
         From each call, if the file or service is not there.
     """
 
-    def __init__(self, where: str | Path) -> None:
+    def __init__(self, where: str | Path, key: str | None = None) -> None:
         address = str(where)
         remote = address.startswith(("http://", "https://"))
-        self._source: _Source = _Service(address) if remote else _ReleaseFile(Path(where))
+        self._source: _Source = _Service(address, key) if remote else _ReleaseFile(Path(where))
 
     def __enter__(self) -> Self:
         return self
@@ -176,8 +179,11 @@ class _ReleaseFile:
 class _Service:
     """The HTTP service; connections are kept open."""
 
-    def __init__(self, address: str) -> None:
-        self._http = httpx.Client(base_url=address, timeout=30)
+    def __init__(self, address: str, key: str | None) -> None:
+        if key is not None and not re.fullmatch("[!-~]+", key):  # httpx would show it in its own error
+            raise ClientError("the key has characters that no key has; give it as `marquee keys add` printed it")
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        self._http = httpx.Client(base_url=address, headers=headers, timeout=30)
 
     def _ask(self, path: str, **parameters: int | str) -> dict[str, Any]:
         try:

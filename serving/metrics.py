@@ -33,6 +33,11 @@ EMPTY = Counter("marquee_empty_answers", "Answers without a single recommendatio
 CACHE = Counter("marquee_cache_lookups", "Look-ups in the answer cache.", ["result"])
 UNKNOWN = Counter("marquee_unknown_ids", "Film ids asked for that the release does not know.")
 REFUSED = Counter("marquee_refusals", "Requests refused, by kind of problem.", ["kind"])
+KEY_REQUESTS = Counter("marquee_key_requests", "Requests with a key, by its name.", ["key", "status"])
+KEYS_PROBLEM = Gauge(
+    "marquee_keys_problem", "1 while the file of the keys cannot be read; the keys read before hold.",
+    multiprocess_mode="livemax",
+)  # fmt: skip
 SWITCHES = Counter("marquee_release_switches", "Changes of the release a process serves.", ["variant"])
 LOAD_PROBLEMS = Gauge(
     "marquee_release_problem", "1 while a published release cannot be loaded.", multiprocess_mode="livemax"

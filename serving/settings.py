@@ -61,6 +61,16 @@ class ServingSettings(BaseModel):
         default=50.0, gt=0.0, description="Requests a second one remote address may make on average."
     )
     rate_burst: int = Field(default=200, ge=1, description="Requests one remote address may make at once.")
+    require_keys: bool | None = Field(
+        default=None,
+        description="Whether questions and events need a key (`marquee keys`); null: on every address but loopback.",
+    )
+    key_rate_per_second: float = Field(
+        default=500.0,
+        gt=0.0,
+        description="Requests a second a key may make on average, where it has no number of its own; at once, those of "
+        "four seconds. Requests with a key are not limited by address.",
+    )
     trusted_proxies: tuple[str, ...] = Field(
         default=(),
         description="Addresses of proxies whose X-Forwarded-For and X-Forwarded-Proto are believed; with a proxy on "

@@ -114,7 +114,13 @@ def wrong_commands(code: str) -> list[str]:
         if name not in commands:
             wrong.append(f"marquee{options} {name}")
             continue
-        known = {option for parameter in commands[name].params for option in parameter.opts} | {"--help"}
+        command, words = commands[name], rest.split()
+        if group := getattr(command, "commands", None):
+            if not words or words[0] not in group:  # only the group is named
+                wrong += [f"marquee {name} {words[0]}"] if words else []
+                continue
+            name, command = f"{name} {words[0]}", group[words[0]]
+        known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         wrong += [f"marquee {name} {option}" for option in re.findall(r"--[a-z][\w-]*", rest) if option not in known]
     modules = re.findall(r"python -m ([\w.]+)", code)
     wrong += [f"python -m {name}" for name in modules if name.startswith(PACKAGES) and not is_there(name)]
@@ -181,4 +187,6 @@ def test_what_is_wrong_is_found(tmp_path: Path) -> None:
     ]
     code = "marquee fly\nmarquee --home x run --set a=b --speed 3\nmake sense\npython -m benchmarks.gone"
     assert wrong_commands(code) == ["marquee fly", "marquee run --speed", "python -m benchmarks.gone", "make sense"]
+    code = "marquee keys\nmarquee keys add|list\nmarquee keys lend\nmarquee keys add NAME --scope read --for ever"
+    assert wrong_commands(code) == ["marquee keys lend", "marquee keys add --for"]
     assert code_of("a `b` c\n```\nd\n```\n") == "d\n\nb"

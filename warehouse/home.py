@@ -103,6 +103,16 @@ class Home:
         return self.root / "events"
 
     @property
+    def keys(self) -> Path:
+        """API keys of the HTTP service, hashed."""
+        return self.root / "keys.json"
+
+    @property
+    def keys_lock(self) -> Path:
+        """Lock file of the one process that may change the keys."""
+        return self.root / "keys.lock"
+
+    @property
     def dagster(self) -> Path:
         """`DAGSTER_HOME`: runs, event logs, schedules."""
         return self.root / "dagster"

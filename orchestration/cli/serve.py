@@ -28,12 +28,16 @@ def serve(
     cache: Annotated[Path, typer.Option(metavar="DIR", help="Folder for what is fetched from the store.")] = Path(
         "marquee-cache"
     ),
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Serve an address that others reach without keys. Anybody may ask.")
+    ] = False,
 ) -> None:
-    """Serve the sign-up page and live recommendations over HTTP."""
+    """Serve the sign-up page and live recommendations over HTTP; on any address but loopback with `marquee keys`."""
     from serving.http.server import serve as serve_http
     from serving.settings import settings_from_environment
 
-    home, settings = home_of(context), settings_from_environment()
+    home = own = home_of(context)
+    settings = settings_from_environment()
     if store:
         # A request log in a cache is not collected, so there is none unless the settings ask for one.
         log = settings.request_log if "request_log" in settings.model_fields_set else False
@@ -42,7 +46,7 @@ def serve(
         from warehouse.store.cache import StoreCache
 
         StoreCache(store, home.root, settings.cache_bytes)
-    serve_http(home, host=host, port=port, workers=workers, settings=settings)
+    serve_http(home, host=host, port=port, workers=workers, settings=settings, own=own, insecure=insecure)
 
 
 @commands.command()

@@ -18,6 +18,8 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError, create_model
 from starlette.exceptions import HTTPException
 
+from serving.access.admission import Admission
+from serving.access.keyring import KeyRing
 from serving.answers import drawn_users, release_answer
 from serving.http import openapi as documents
 from serving.http.compact import PageFiles, respond
@@ -52,12 +54,16 @@ list of films. Every answer names its release, model and deployment, in the body
 `Marquee-Model-Version`, `Marquee-Deployment` and `Marquee-Variant`. Refusals are problem details (RFC 9457)."""
 
 
-def create_app(home: Home, settings: ServingSettings | None = None, workers: int = 1) -> FastAPI:
+def create_app(
+    home: Home, settings: ServingSettings | None = None, workers: int = 1, own: Home | None = None
+) -> FastAPI:
     """Make the application over a home's live releases, for `workers` processes side by side.
 
-    It loads when it starts up (its lifespan); `app.state.service` is its Service.
+    It loads when it starts up (its lifespan); `app.state.service` is its Service. `own` is the home of its keys;
+    another one than `home` where that is a store's cache.
     """
     chosen_settings = settings or ServingSettings()
+    ring = KeyRing(own or home, chosen_settings.poll_seconds) if chosen_settings.require_keys else None
     service = Service(home, chosen_settings, workers)
 
     @asynccontextmanager
@@ -84,9 +90,9 @@ def create_app(home: Home, settings: ServingSettings | None = None, workers: int
     app.exception_handler(RequestValidationError)(_bad_request)
     app.exception_handler(HTTPException)(_http_problem)
     _add_answers(app, service)
-    _add_operations(app, service)
+    _add_operations(app, service, bool(ring))
     _add_pages(app)
-    app.add_middleware(Guard, settings=chosen_settings)
+    app.add_middleware(Guard, settings=chosen_settings, admission=Admission(chosen_settings, ring))
     return app
 
 
@@ -261,7 +267,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         return _response(request, Reply(to_json(release_answer(chosen.snapshot, deployment)), chosen), deployment)
 
 
-def _add_operations(app: FastAPI, service: Service) -> None:
+def _add_operations(app: FastAPI, service: Service, keys_required: bool) -> None:
     """Add what operators and their tools ask."""
     deployment = service.settings.deployment
 
@@ -289,7 +295,7 @@ def _add_operations(app: FastAPI, service: Service) -> None:
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi() -> Response:
         """Serve this document."""
-        return Response(to_json(openapi_document(app)), media_type="application/json")
+        return Response(to_json(openapi_document(app, keys_required)), media_type="application/json")
 
 
 def _add_pages(app: FastAPI) -> None:

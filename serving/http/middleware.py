@@ -1,18 +1,17 @@
-"""Middleware around every request: size and rate limits before it; safe headers, counts and a last resort after it.
+"""Middleware around every request: sizes, key and limits before it; safe headers, counts and a last resort after it.
 
 Belongs here: what holds for all requests alike, as plain ASGI, because it runs for each of them. Does not belong here:
 anything about films.
 """
 
 import logging
-import math
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from serving.http.rate_limit import RateLimit, is_loopback
-from serving.metrics import LATENCY, REFUSED, REQUESTS
+from serving.access.admission import Admission
+from serving.metrics import KEY_REQUESTS, LATENCY, REFUSED, REQUESTS
 from serving.problems import MEDIA_TYPE, Problem
 from serving.settings import ServingSettings
 
@@ -45,10 +44,9 @@ logger = logging.getLogger("marquee.serving")
 class Guard:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: App, settings: ServingSettings) -> None:
-        self.app, self.settings = app, settings
+    def __init__(self, app: App, settings: ServingSettings, admission: Admission) -> None:
+        self.app, self.settings, self.admission = app, settings, admission
         self.hosts = {name.lower().strip("[]") for name in settings.allowed_hosts}
-        self.rate = RateLimit(settings.rate_per_second, settings.rate_burst)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -56,8 +54,7 @@ class Guard:
             await self.app(scope, receive, send)
             return
         started = time.perf_counter()
-        status = 500
-        begun = False
+        status, begun, key = 500, False, None
         head = scope["method"] == "HEAD"  # answered like GET, without the body
         if head:
             scope = {**scope, "method": "GET"}
@@ -72,11 +69,13 @@ class Guard:
             await send(message)
 
         try:
-            refusal = self._refusal(scope)
-            if refusal is None:
-                await self.app(scope, receive, guarded)
-            else:
-                await send_problem(refusal, guarded)
+            self._require_form(scope)
+            key = await self.admission.identify(scope)
+            if key is not None:
+                self.admission.require(key, scope["path"])
+            await self.app(scope, receive, guarded)
+        except Problem as problem:
+            await send_problem(problem, guarded)
         except Exception:
             logger.exception("%s failed", scope["path"])
             if begun:
@@ -84,6 +83,8 @@ class Guard:
             await send_problem(Problem(500, "internal", "something went wrong here; the server's log has it"), guarded)
         endpoint = getattr(scope.get("route"), "path", "other")
         REQUESTS.labels(endpoint, status).inc()
+        if key is not None:
+            KEY_REQUESTS.labels(key.name, status).inc()
         LATENCY.labels(endpoint).observe(time.perf_counter() - started)
 
     def _allowed(self, host: bytes) -> bool:
@@ -91,15 +92,15 @@ class Guard:
         name = re.sub(r":\d*$", "", host.decode("ascii", "replace").lower()).strip("[]")
         return name in self.hosts or "*" in self.hosts
 
-    def _refusal(self, scope: Scope) -> Problem | None:
-        """Limits that hold before anything is read."""
+    def _require_form(self, scope: Scope) -> None:
+        """Refuse what is too long or asks for another host, before anything is read."""
         settings = self.settings
         target = len(scope.get("raw_path") or b"") + len(scope["query_string"])
         if target > settings.most_target_bytes:
             # 422 and not 414, because a parameter is to blame and can be named.
             longest = max(scope["query_string"].split(b"&"), key=len).partition(b"=")[0][:40].decode("ascii", "replace")
             text = f"path and query have {target} bytes; at most {settings.most_target_bytes} are read"
-            return Problem(422, "too-long", text, longest or None)
+            raise Problem(422, "too-long", text, longest or None)
         size, body, hosts = 0, b"0", []
         for name, value in scope["headers"]:
             size += len(name) + len(value)
@@ -108,22 +109,15 @@ class Guard:
             elif name == b"host":
                 hosts.append(value)
         if len(hosts) != 1 and not (scope.get("http_version") == "1.0" and not hosts):
-            return Problem(400, "bad-host", f"a request has one Host header, not {len(hosts)}", "Host")
+            raise Problem(400, "bad-host", f"a request has one Host header, not {len(hosts)}", "Host")
         if hosts and not self._allowed(hosts[0]):
             shown = hosts[0][:60].decode("ascii", "replace")
             text = f"this service does not answer to {shown!r}; its setting allowed_hosts lists the names it has"
-            return Problem(421, "unknown-host", text, "Host")
+            raise Problem(421, "unknown-host", text, "Host")
         if size > settings.most_header_bytes:
-            return Problem(431, "too-long", f"the headers have {size} bytes; at most {settings.most_header_bytes}")
+            raise Problem(431, "too-long", f"the headers have {size} bytes; at most {settings.most_header_bytes}")
         if not body.isdigit() or int(body[:19]) > MOST_BODY_BYTES:
-            return Problem(413, "too-long", f"a body of more than {MOST_BODY_BYTES} bytes; no endpoint reads one")
-        address = (scope.get("client") or ("",))[0]
-        if settings.limit_loopback or not is_loopback(address):
-            wait = self.rate.wait(address, time.monotonic())
-            if wait > 0:
-                text = f"more than {settings.rate_per_second:g} requests a second; try again in {math.ceil(wait)} s"
-                return Problem(429, "rate-limit", text, headers={"Retry-After": str(math.ceil(wait))})
-        return None
+            raise Problem(413, "too-long", f"a body of more than {MOST_BODY_BYTES} bytes; no endpoint reads one")
 
 
 async def send_problem(problem: Problem, send: Send) -> None:

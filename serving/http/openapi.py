@@ -10,6 +10,7 @@ from fastapi import FastAPI, Response
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
+from serving.access.admission import needed_scope
 from serving.problems import MEDIA_TYPE
 
 
@@ -179,6 +180,8 @@ class ProblemDetails(_Document):
 
 
 _MEANINGS = {
+    401: "No key, or one that does not hold; `WWW-Authenticate` says which.",
+    403: "The key has not the scope that this path needs.",
     404: "The release does not know what was asked for.",
     409: "This release cannot answer in the way asked for.",
     410: "The release of the cursor was retired.",
@@ -188,27 +191,45 @@ _MEANINGS = {
 }
 
 
+def _refusal(status: int) -> dict[str, Any]:
+    schema = {"$ref": "#/components/schemas/ProblemDetails"}
+    return {"description": _MEANINGS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
+
+
 def documented(model: type, *statuses: int) -> dict[str, Any]:
     """Keyword arguments of a route: the shape of its answer, and its refusals beside those of every route."""
-    schema = {"$ref": "#/components/schemas/ProblemDetails"}
-    refusals = {
-        status: {"description": _MEANINGS[status], "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in dict.fromkeys((*statuses, 422, 429, 503))
-    }
+    refusals = {status: _refusal(status) for status in dict.fromkeys((*statuses, 422, 429, 503))}
     return {
         "responses": {200: {"model": model, "description": "The answer."}, **refusals},
         "response_class": Response,
     }
 
 
-def openapi_document(app: FastAPI) -> dict[str, Any]:
-    """Make the document of the application, once."""
+def openapi_document(app: FastAPI, keys_required: bool) -> dict[str, Any]:
+    """Make the document of the application, once; with keys, where they are required."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         document["components"]["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
-        for operations in document["paths"].values():
-            for parameter in operations["get"].get("parameters", ()):
-                if parameter["schema"].get("type") == "array":  # separated by commas, which FastAPI cannot say
-                    parameter |= {"style": "form", "explode": False}
+        for path, operations in document["paths"].items():
+            for operation in operations.values():
+                for parameter in operation.get("parameters", ()):
+                    if parameter["schema"].get("type") == "array":  # separated by commas, which FastAPI cannot say
+                        parameter |= {"style": "form", "explode": False}
+                if keys_required:
+                    _require_key(operation, path)
+        if keys_required:
+            document["components"]["securitySchemes"] = {KEY: _KEY_SCHEME}
         app.openapi_schema = document
     return app.openapi_schema
+
+
+KEY = "key"
+_KEY_SCHEME = {"type": "http", "scheme": "bearer", "description": "A key that `marquee keys add` made."}
+
+
+def _require_key(operation: dict[str, Any], path: str) -> None:
+    """Say of an operation that it needs a key with a scope, unless it is open."""
+    scope = needed_scope(path)
+    if scope is not None:
+        operation["security"] = [{KEY: [scope]}]
+        operation["responses"] |= {str(status): _refusal(status) for status in (401, 403)}

@@ -11,16 +11,18 @@ import socket
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
 from recommender.errors import UsageError
-from serving.http.rate_limit import is_loopback
+from serving.access.rate_limit import is_loopback
 from serving.metrics import MULTIPROCESS_VARIABLE
 from serving.settings import SETTINGS_VARIABLE, ServingSettings, settings_from_environment
 from warehouse.home import Home
+from warehouse.keys.file import read_keys
 from warehouse.logs import as_json, say
 
 _WORKER_VARIABLE = "MARQUEE_SERVING_WORKER"
@@ -73,6 +75,8 @@ def serve(
     port: int = 5000,
     workers: int = 1,
     settings: ServingSettings | None = None,
+    own: Home | None = None,
+    insecure: bool = False,
 ) -> None:
     """Serve until told to stop (SIGINT, SIGTERM); requests in flight are answered first.
 
@@ -88,19 +92,22 @@ def serve(
         Processes. They map the same files, so the model is in memory once.
     settings : ServingSettings, optional
         Default: those of the environment variable MARQUEE_SERVING_SETTINGS (JSON), else the defaults.
+    own : Home, optional
+        Home of the keys; another one than `home` where that is a store's cache.
+    insecure : bool
+        Whether an address that others reach may be served without keys.
 
     Raises
     ------
     UsageError
-        If a setting is wrong or the address cannot be had.
+        If a setting is wrong, the address cannot be had, or keys are required and there are none.
     """
-    chosen = settings or settings_from_environment()
-    chosen = chosen.model_copy(update={"allowed_hosts": (*chosen.allowed_hosts, host)})
+    chosen, own = settings or settings_from_environment(), own or home
+    required = _keys_required(own, chosen, host, insecure)
+    chosen = chosen.model_copy(update={"allowed_hosts": (*chosen.allowed_hosts, host), "require_keys": required})
     listening = listen(host, port)
     os.environ[SETTINGS_VARIABLE] = chosen.model_dump_json()
-    os.environ[_WORKER_VARIABLE] = json.dumps({"home": str(home.root), "workers": workers})
-    if not is_loopback(host if host != "localhost" else "127.0.0.1"):
-        say(f"marquee: {host} is reachable from other machines; there is no authentication", logging.WARNING)
+    os.environ[_WORKER_VARIABLE] = json.dumps({"home": str(home.root), "own": str(own.root), "workers": workers})
     shown = f"[{host}]" if ":" in host else host
     say(f"marquee: sign-up page and service at http://{shown}:{listening.getsockname()[1]}/")
     metrics = tempfile.mkdtemp(prefix="marquee-metrics-") if workers > 1 else None
@@ -134,6 +141,32 @@ def serve(
             shutil.rmtree(metrics, ignore_errors=True)
 
 
+def _keys_required(own: Home, settings: ServingSettings, host: str, insecure: bool) -> bool:
+    """Whether requests need a key.
+
+    Raises
+    ------
+    UsageError
+        If others reach the address without keys and without `--insecure`, or keys are required and there are none.
+    """
+    reachable = not is_loopback(host if host != "localhost" else "127.0.0.1")
+    required = settings.require_keys
+    if required is None:
+        required = reachable and not insecure
+    if required and insecure:
+        raise UsageError("--insecure and the setting require_keys contradict each other; give one of them")
+    if reachable and not required:
+        if not insecure:
+            text = f"{host} is reachable from other machines and require_keys is off; switch it on, or use --insecure"
+            raise UsageError(text)
+        say(f"marquee: INSECURE: whoever reaches {host} may ask, and send events, without a key", logging.WARNING)
+    if required and not any(key.is_valid(datetime.now(UTC)) for key in read_keys(own)):
+        why = f"{host} is reachable from other machines" if reachable else "require_keys is set"
+        add = f"marquee --home {own.root} keys add NAME --scope read"
+        raise UsageError(f"keys are required ({why}) and there are none; make one: {add}; or use --insecure")
+    return required
+
+
 class UtcLines(logging.Formatter):
     """A log record as a line for people; times in UTC, as in the names of releases."""
 
@@ -151,4 +184,5 @@ def worker_app() -> Any:
     sys.setswitchinterval(0.001)  # a thread that computes gives way to the event loop sooner
     inherited = json.loads(os.environ[_WORKER_VARIABLE])
     logging.getLogger("marquee.serving").setLevel(logging.INFO)
-    return create_app(Home(Path(inherited["home"])), settings_from_environment(), inherited["workers"])
+    home, own = (Home(Path(inherited[name])) for name in ("home", "own"))
+    return create_app(home, settings_from_environment(), inherited["workers"], own)

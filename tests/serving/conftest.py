@@ -22,6 +22,7 @@ from tests.command import ROOT
 from tests.servers import free_port
 from warehouse.files import point_link
 from warehouse.home import Home
+from warehouse.keys.key import TEXT
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,7 @@ def running(home: Home, *, workers: int = 1, **settings: object) -> Iterator[str
         process.terminate()
         errors = process.communicate(timeout=30)[1]
         assert "Traceback" not in errors, errors
+        assert not TEXT.search(errors), "a key was logged"
 
 
 @pytest.fixture

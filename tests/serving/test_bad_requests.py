@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from serving.access.rate_limit import Rate, RateLimit, is_loopback
 from serving.http.app import create_app
-from serving.http.rate_limit import RateLimit, is_loopback
 from serving.questions import RecommendQuestion, refusal
 from serving.releases.snapshot import Snapshot
 from serving.settings import ServingSettings
@@ -179,11 +179,11 @@ def test_one_address_cannot_ask_without_end(built: TwoReleases) -> None:
 
 
 def test_tokens_come_back_and_addresses_do_not_share_them() -> None:
-    limit = RateLimit(2.0, 2)
-    assert [limit.wait("a", 0.0), limit.wait("a", 0.0)] == [0.0, 0.0]
-    assert limit.wait("a", 0.0) == pytest.approx(0.5)
-    assert limit.wait("b", 0.0) == 0.0
-    assert limit.wait("a", 0.5) == 0.0
+    limit, rate = RateLimit(), Rate(2.0, 2)
+    assert [limit.wait("a", rate, 0.0), limit.wait("a", rate, 0.0)] == [0.0, 0.0]
+    assert limit.wait("a", rate, 0.0) == pytest.approx(0.5)
+    assert limit.wait("b", rate, 0.0) == 0.0
+    assert limit.wait("a", rate, 0.5) == 0.0
     assert is_loopback("127.0.0.1")
     assert is_loopback("::1")
     assert not is_loopback("192.0.2.1")

@@ -132,7 +132,7 @@ def test_an_address_that_cannot_be_had_is_wrong_usage(built: TwoReleases) -> Non
         taken.listen()
         port = taken.getsockname()[1]
         for arguments in (("--port", port), ("--host", "no.such.host.invalid"), ("--host", "203.0.113.77")):
-            said = marquee(built.home.root, "serve", *arguments, expect=2).stderr
+            said = marquee(built.home.root, "serve", "--insecure", *arguments, expect=2).stderr
             assert "cannot listen on" in said
             assert "http://" not in said
             assert len(said.strip().splitlines()) == 1 or arguments[0] == "--host"

@@ -14,6 +14,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from serving.releases.snapshot import Snapshot, load_snapshot
+from tests.command import marquee_json
 from tests.serving.conftest import TwoReleases, running
 from warehouse.home import Home
 
@@ -312,6 +313,18 @@ def test_a_failing_request_says_so_and_can_be_repeated(
     page.unroute("**/pairs/**")
     page.get_by_role("button", name="Try again").click()
     assert shown(page) == [movie for movie, *_ in snapshot.pairs.find(one, other)]
+
+
+def test_behind_a_proxy_that_adds_the_key(releases: TwoReleases, open_page: Callable[..., Page]) -> None:
+    """The proxy's part, a header on every request, is done by the browser here."""
+    key = marquee_json(releases.home.root, "keys", "add", "page", "--scope", "read")["key"]
+    with running(releases.home, request_log=False, require_keys=True) as address:
+        page = open_page(address, extra_http_headers={"Authorization": f"Bearer {key}"})
+        expect(page.locator("#release")).to_have_text(releases.second)
+        page.locator(".suggestion").first.click()
+        assert shown(page)
+        without = open_page(address, quiet=False)
+        expect(without.locator("body")).to_contain_text("This page needs a key")
 
 
 def test_slow_answers_show_that_something_is_coming(address: str, open_page: Callable[..., Page]) -> None:

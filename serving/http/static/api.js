@@ -7,6 +7,8 @@ const WORDS = {
   "no-index": "The index is not available at the moment. Compare everybody instead.",
   "no-release": "There are no recommendations yet.",
   "rate-limit": "That was a lot at once. Wait a moment, then try again.",
+  "no-key": "This page needs a key that whoever runs the service has to add.",
+  "missing-scope": "The key of this page does not open this.",
   busy: "Many people are asking at the moment. Wait a moment, then try again.",
   gone: "What you were looking at was replaced by newer recommendations. Begin again.",
   away: "The service cannot be reached.",
