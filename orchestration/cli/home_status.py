@@ -12,10 +12,14 @@ import dagster as dg
 
 from orchestration.definitions import build_defs
 from orchestration.instance import prepare_instance
+from recommender.errors import MarqueeError
+from warehouse.exports.settings import configured_targets
 from warehouse.home import Home
 from warehouse.ingest.landing import REFUSED, landed_files
 from warehouse.locks import holder, is_held, process_with_open
 from warehouse.releases.registry import deciding_event, list_releases, live_release
+from warehouse.store.client import open_store, store_address
+from warehouse.store.pointer import read_pointer
 
 LAST_RUNS = 5
 
@@ -28,7 +32,9 @@ def home_status(home: Home) -> dict[str, Any]:
     dict
         ``live`` (release, age_hours, state), ``challenger``, ``writer`` (who is writing, or None), ``open_in`` (another
         process that has the working database open and keeps writers waiting, or None), ``runs`` (the last ones),
-        ``schedules`` (with the next tick), ``sensors``, ``landing`` (files waiting and refused), ``bytes``.
+        ``schedules`` (with the next tick), ``sensors``, ``landing`` (files waiting and refused), ``store`` (what is
+        live in that of MARQUEE_STORE, or why nobody knows; None without one), ``targets`` (of exports.toml, each with
+        the release that was exported last), ``bytes``.
     """
     writer = holder(home.writer_lock) if is_held(home.writer_lock) else None
     reader = process_with_open(home.warehouse)
@@ -45,6 +51,8 @@ def home_status(home: Home) -> dict[str, Any]:
                 "waiting": len(landed_files(home.landing)),
                 "refused": len(list((home.landing / REFUSED).glob("*.reason.txt"))),
             },
+            "store": _store(),
+            "targets": _targets(home, instance),
             "bytes": {
                 "warehouse": _bytes(home.warehouse),
                 "published": _bytes(home.published),
@@ -69,6 +77,29 @@ def _live(home: Home) -> dict[str, Any] | None:
         "failed_checks": entry["failed_checks"],
         "last_event": f"{last['event']} by {last['who']}: {last['why']}",
     }
+
+
+def _store() -> dict[str, Any] | None:
+    """What is live in the store of the environment; asking takes seconds if it is away."""
+    address = store_address()
+    if not address:
+        return None
+    try:
+        found = read_pointer(open_store(address), address)
+    except MarqueeError as error:
+        return {"address": address, "release": None, "problem": str(error)}
+    return {"address": address, "release": found and found.pointer.release, "problem": ""}
+
+
+def _targets(home: Home, instance: dg.DagsterInstance) -> list[dict[str, Any]]:
+    """The targets of exports, with what Dagster has recorded of them."""
+    found = []
+    for name, spec in configured_targets(home).items():
+        event = instance.get_latest_materialization_event(dg.AssetKey(["exports", name]))
+        made = event.asset_materialization if event else None
+        release = made.metadata["release"].value if made else None
+        found.append({"name": name, "address": spec.address.shown, "release": release})
+    return found
 
 
 def _runs(instance: dg.DagsterInstance) -> list[dict[str, Any]]:
@@ -148,6 +179,12 @@ def printed_status(found: dict[str, Any]) -> str:
     ]
     lines += [f"sensor     {item['name']}: {'on' if item['on'] else 'off'}" for item in found["sensors"]]
     lines.append(f"landing    {found['landing']['waiting']} files wait, {found['landing']['refused']} were refused")
+    if store := found["store"]:
+        lines.append(f"store      {store['address']}: {store['release'] or store['problem']}")
+    lines += [
+        f"export     {target['name']}, {target['address']}: {target['release'] or 'nothing was exported yet'}"
+        for target in found["targets"]
+    ]
     lines.append("megabytes  " + ", ".join(f"{name} {size / 1e6:.1f}" for name, size in found["bytes"].items()))
     return "\n".join(lines)
 

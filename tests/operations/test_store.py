@@ -63,7 +63,11 @@ def followed(url: str, folder: Path, limit: int = PLENTY) -> StoreCache:
 
 def test_what_is_live_here_is_live_there(store: str, home_of_two: Path, tmp_path: Path):
     first, second = sorted(path.stem for path in (home_of_two / "published").glob("2*.duckdb"))
+    before = marquee_json(home_of_two, "status")["store"]
+    assert (before["address"], before["release"]) == (store, None)
+    assert "nothing is published" in before["problem"]
     sent = marquee_json(home_of_two, "publish")
+    assert f"store      {store}: {second}\n" in marquee(home_of_two, "status").stdout
     assert (sent["release"], sent["changed"], sent["retired"]) == (second, True, [])
     pointer, manifest = document(store, "current.json"), document(store, f"{second}/manifest.json")
     raw = bytes(open_store(store).get(f"{second}/manifest.json").bytes())

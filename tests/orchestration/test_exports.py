@@ -93,6 +93,9 @@ def test_a_target_that_fails_holds_up_nothing_and_a_rollback_reaches_the_others(
     files = [path for path in (home / "dagster").rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
+    said = marquee(home, "status").stdout
+    assert f"export     lake, {home / 'lake'}: {newer}\n" in said
+    assert "export     broken, postgresql://marquee:***@127.0.0.1:1/films: nothing was exported yet\n" in said
 
     (home / "exports.toml").write_text(LAKE + "keep = 1\n")  # other targets: no reason to wait
     assert run(instance, tick()).success
