@@ -4,6 +4,7 @@ Belongs here: the content of answers, and when a release has none. Does not belo
 (`serving.questions`), choosing a release (`serving.releases.follower`), caches and counts (`serving.service`).
 """
 
+import os
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -20,7 +21,14 @@ from warehouse.home import Home
 from warehouse.releases.reader import release_path
 
 
-def list_answer(snapshot: Snapshot, deployment: str, found: Found, skip: int, cursor: str | None) -> dict[str, Any]:
+def new_answer_id() -> str:
+    """Name for one answer: 24 hex characters, drawn at random."""
+    return os.urandom(12).hex()
+
+
+def list_answer(
+    snapshot: Snapshot, deployment: str, found: Found, skip: int, cursor: str | None, answer_id: str = ""
+) -> dict[str, Any]:
     """Describe a list: films, reasons, where it comes from, where it goes on.
 
     Parameters
@@ -32,6 +40,8 @@ def list_answer(snapshot: Snapshot, deployment: str, found: Found, skip: int, cu
         Places before its first film.
     cursor : str, optional
         Of the page after this one.
+    answer_id : str
+        What events call this answer; empty for one that is kept and given several times, under a new id each time.
     """
     ids = snapshot.neighbourhood.catalogue.movie_ids
     movies, films = ids[found.films].tolist(), snapshot.films
@@ -42,6 +52,7 @@ def list_answer(snapshot: Snapshot, deployment: str, found: Found, skip: int, cu
     votes = [None] * len(movies) if found.votes is None else found.votes.tolist()
     return {
         **_origin(snapshot, deployment),
+        "answer_id": answer_id,
         "source": found.source,
         "input": [films.title(movie) for movie in found.input],
         "inputs": found.inputs,
@@ -134,7 +145,7 @@ def answer(home: Home, asked: Asked) -> dict[str, Any]:
     """
     snapshot = _load_live(home)
     page = find(snapshot, asked, "exact", 0)
-    return list_answer(snapshot, "command-line", page.found, page.skip, page.cursor)
+    return list_answer(snapshot, "command-line", page.found, page.skip, page.cursor, new_answer_id())
 
 
 def asked_list(kind: Kind, subject: tuple[int, ...], **parameters: object) -> Asked:

@@ -59,6 +59,21 @@ RECENT_RATINGS = Gauge(
 EVENTS_PROBLEM = Gauge(
     "marquee_events_problem", "1 while the journal of events cannot be read.", multiprocess_mode="livemax"
 )
+EVENTS = Counter("marquee_events", "Events received, by door and fate: accepted or duplicate.", ["door", "fate"])
+EVENTS_REFUSED = Counter(
+    "marquee_events_refused", "Events refused, by door and the field to blame; journal: it could not be written.",
+    ["door", "reason"],
+)  # fmt: skip
+EVENTS_COMMIT = Histogram("marquee_events_commit_seconds", "Time to have events on the disk.", buckets=_SECONDS)
+EVENTS_UNSEALED = Gauge(
+    "marquee_events_unsealed", "Events that are in no segment yet.", multiprocess_mode="livemostrecent"
+)
+EVENTS_WAITING = Gauge(
+    "marquee_events_unsealed_seconds", "Age of the oldest of them.", multiprocess_mode="livemostrecent"
+)
+EVENTS_SEALED = Gauge(
+    "marquee_events_sealed_timestamp_seconds", "When this service last sealed a segment.", multiprocess_mode="livemax"
+)
 LOGGED = Counter("marquee_log_rows", "Rows of the request log, by fate.", ["fate"])
 
 

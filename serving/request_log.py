@@ -1,7 +1,7 @@
 """The request log: which recommendations were asked for and given, as Parquet files in `<home>/requests/`.
 
 Belongs here: the schema and the writing of the files. Does not belong here: loading them into DuckDB (an asset does),
-or anything that names a person: no address and no client key is ever written.
+or anything that names a person: no address and no client's key is ever written, only a hash that tells clients apart.
 
 Rows are gathered in memory and written as a whole file under a temporary name, which then gets its own name: whoever
 lists ``*.parquet`` sees complete files only. A file has at most `log_rows` rows; a process that dies loses at most what
@@ -55,6 +55,8 @@ class LoggedRequest(NamedTuple):
     recommended_ids: list[int]
     latency_ms: float
     cached: bool
+    answer_id: str | None
+    client: str | None
 
 
 def log_folder(home: Home) -> Path:

@@ -17,15 +17,16 @@ from typing import Any, cast
 from cachetools import LRUCache
 
 from recommender.kernels.threads import thread_count
-from serving.answers import list_answer, search_answer, signup_answer
+from serving.answers import list_answer, new_answer_id, search_answer, signup_answer
 from serving.cursors import read_cursor
+from serving.events import EventDoor
 from serving.journal_reader import JournalReader
 from serving.metrics import CACHE, LOAD_PROBLEMS, SERVED, SWITCHES
 from serving.pages import Asked, find, is_stored
 from serving.problems import Problem, no_release, to_json
 from serving.questions import SearchQuestion
 from serving.recent_ratings import LAST, NOTHING, Recent
-from serving.recorder import RecordedAnswer, Recorder
+from serving.recorder import Heard, RecordedAnswer, Recorder
 from serving.releases.follower import Chosen, LiveReleases, Variant
 from serving.releases.remote import RemoteReleases
 from serving.releases.snapshot import Snapshot
@@ -48,13 +49,13 @@ class Reply:
     body : bytes
         JSON.
     chosen : Chosen
-    engine : str or None
-        exact, annoy, table or live, for recommendations.
+    engine : str
+        exact, annoy, table or live, for recommendations; else empty.
     """
 
     body: bytes
     chosen: Chosen
-    engine: str | None = None
+    engine: str = ""
 
 
 class Service:
@@ -74,7 +75,8 @@ class Service:
         self.remote = RemoteReleases(home, settings) if settings.store else None
         self.recorder = Recorder(home, settings)
         self.events = JournalReader(home, self._served)
-        self._caches: dict[str, LRUCache[tuple[object, ...], RecordedAnswer]] = {}
+        self.door = EventDoor(home, settings)
+        self._caches: dict[str, LRUCache[tuple[object, ...], Any]] = {}
         self._threads = max(1, thread_count() // workers)
         self._waiting = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -82,6 +84,7 @@ class Service:
     async def start(self) -> None:
         """Load what is live and keep following the links."""
         self.recorder.start()
+        self.door.start()
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="answers")
         if self.remote is not None:
             self.remote.start()
@@ -90,7 +93,7 @@ class Service:
         self._tasks = [asyncio.create_task(self._follow()), asyncio.create_task(self._read_events())]
 
     async def stop(self) -> None:
-        """Stop following, write the rest of the log."""
+        """Stop following, write the rest of the log and of the events."""
         for task in self._tasks:
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -100,6 +103,7 @@ class Service:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self.events.close()
         self.recorder.close()
+        await asyncio.to_thread(self.door.stop)
         gc.unfreeze()
 
     def _look(self) -> None:
@@ -179,7 +183,7 @@ class Service:
         engine = getattr(question, "engine", None)
         key = (asked.kind, asked.subject, question.num, question.cursor, engine, question.identity(), recent.seq)
         cached = found = self._cached(snapshot, key)
-        num = question.num or 0
+        heard = Heard(asked.kind, question.num or 0, client, started)
         if found is None:
             try:
                 stored = is_stored(snapshot, asked) and not recent.seq
@@ -188,13 +192,12 @@ class Service:
                 )  # fmt: skip
             except Problem as problem:
                 if problem.status == 404 and asked.kind == "recommend":
-                    self.recorder.record(
-                        asked.kind, chosen, num, self._unanswered(snapshot, asked), started, status=404
-                    )
+                    self.recorder.record(heard, chosen, self._unanswered(snapshot, asked), None, status=404)
                 raise
             self._keep(snapshot, key, found)
-        self.recorder.record(asked.kind, chosen, num, found, started, cached=cached is not None)
-        return Reply(found.body, chosen, found.engine)
+        answer_id = new_answer_id()
+        self.recorder.record(heard, chosen, found, answer_id, cached=cached is not None)
+        return Reply(found.body(answer_id), chosen, found.engine)
 
     def _recent(self, snapshot: Snapshot, asked: Asked) -> Recent:
         """What the user of a question has rated since the release; up to what the cursor knows, if it has one."""
@@ -219,7 +222,9 @@ class Service:
         engine = choose_engine(
             snapshot, getattr(asked.question, "engine", None), settings.engine, settings.exact_up_to_likes
         )
-        return RecordedAnswer(b"", known, [movie for movie in ids if movie not in snapshot.films.row_of], [], engine)
+        return RecordedAnswer(
+            b"", b"", known, [movie for movie in ids if movie not in snapshot.films.row_of], [], engine
+        )
 
     async def _continued(self, chosen: Chosen, text: str) -> Chosen:
         """What answers a page after the first: the release that answered the first, as long as its files are kept.
@@ -240,9 +245,9 @@ class Service:
         key = ("signup",)
         found = self._cached(chosen.snapshot, key)
         if found is None:
-            values = signup_answer(chosen.snapshot, self.settings.deployment)
-            found = self._keep(chosen.snapshot, key, RecordedAnswer.of(values, [], [], ""))
-        return Reply(found.body, chosen)
+            body = to_json(signup_answer(chosen.snapshot, self.settings.deployment))
+            found = self._keep(chosen.snapshot, key, body)
+        return Reply(found, chosen)
 
     async def search(self, chosen: Chosen, question: SearchQuestion) -> Reply:
         """Search titles."""
@@ -261,13 +266,13 @@ class Service:
         finally:
             self._waiting -= 1
 
-    def _cached(self, snapshot: Snapshot, key: tuple[object, ...]) -> RecordedAnswer | None:
+    def _cached(self, snapshot: Snapshot, key: tuple[object, ...]) -> Any:
         cache = self._caches.get(snapshot.release)
         found = cache.get(key) if cache is not None else None
         CACHE.labels("miss" if found is None else "hit").inc()
         return found
 
-    def _keep(self, snapshot: Snapshot, key: tuple[object, ...], answer: RecordedAnswer) -> RecordedAnswer:
+    def _keep(self, snapshot: Snapshot, key: tuple[object, ...], answer: Any) -> Any:
         """Keep an answer as long as its release is served; answers of a release never change."""
         cache = self._caches.get(snapshot.release)
         if cache is not None and cache.maxsize:

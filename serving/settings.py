@@ -94,6 +94,13 @@ class ServingSettings(BaseModel):
     )
     most_target_bytes: int = Field(default=8_192, ge=256, description="Longest path with query string.")
     most_header_bytes: int = Field(default=32_768, ge=1024, description="Most bytes of headers.")
+    most_event_bytes: int = Field(default=1_048_576, ge=1024, description="Most bytes of a body of /events.")
+    waiting_events: int = Field(
+        default=256, ge=1, description="Requests with events that may wait for the disk in a process; more are refused."
+    )
+    seal_seconds: float = Field(
+        default=60.0, gt=0.0, description="Age of the oldest event at which events move to files, few as they may be."
+    )
     request_log: bool = Field(default=True, description="Whether answers are written to the home's requests folder.")
     log_rows: int = Field(default=4096, ge=1, description="Rows of a file of the request log at most.")
     log_seconds: float = Field(default=60.0, gt=0.0, description="Age at which a shorter file is written.")

@@ -70,6 +70,16 @@ STORE_STEPS = (
 FETCH_STEPS = ("file_fetched", "files_fetched", "cache_swept")
 """Steps of fetching a release from a store; then the link is swapped."""
 
+EVENT_STEPS = (
+    "events_committing",
+    "seal_begun",
+    "segment_appeared",
+    "ratings_landed",
+    "segment_sealed",
+    "segment_trimmed",
+)
+"""Steps of an event: to the journal, and from there to a segment and a file of ratings."""
+
 EXPORT_STEPS = (
     "export_table_loaded",
     "export_loaded",

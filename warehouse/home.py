@@ -98,6 +98,11 @@ class Home:
         return self.root / "requests"
 
     @property
+    def client_secret(self) -> Path:
+        """What keys of clients are hashed with in the request log."""
+        return self.root / "client.secret"
+
+    @property
     def events(self) -> Path:
         """What people did: the journal of the machine, and its sealed segments as Parquet files."""
         return self.root / "events"

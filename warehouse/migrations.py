@@ -53,12 +53,19 @@ def _add_conditions(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("ALTER TABLE ops.check_results ADD COLUMN IF NOT EXISTS conditions VARCHAR DEFAULT ''")
 
 
+def _add_answers(con: duckdb.DuckDBPyConnection) -> None:
+    """Requests are logged with the id of the answer and the client; those from before have neither."""
+    for column in ("answer_id", "client"):
+        con.execute(f"ALTER TABLE ops.served_requests ADD COLUMN IF NOT EXISTS {column} VARCHAR")
+
+
 MIGRATIONS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
     1: _add_details,
     2: _add_score,
     3: _add_superseded,
     4: _add_lists,
     5: _add_conditions,
+    6: _add_answers,
 }
 """What leads to a version from the one before, in order."""
 

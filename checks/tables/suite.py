@@ -85,6 +85,8 @@ BOOKS = (
     "ops.check_results",
     "ops.request_files",
     "ops.served_requests",
+    "ops.event_files",
+    "ops.events",
 )
 
 

@@ -17,13 +17,15 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import ValidationError, create_model
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from serving.access.admission import Admission
 from serving.access.keyring import KeyRing
 from serving.answers import drawn_users, release_answer
+from serving.events import Films
 from serving.http import openapi as documents
-from serving.http.compact import PageFiles, respond
-from serving.http.middleware import Guard
+from serving.http.compact import PageFiles, respond, respond_once
+from serving.http.middleware import Guard, too_large
 from serving.http.openapi import documented, openapi_document
 from serving.metrics import REFUSED, metrics_text
 from serving.pages import Asked
@@ -90,6 +92,7 @@ def create_app(
     app.exception_handler(RequestValidationError)(_bad_request)
     app.exception_handler(HTTPException)(_http_problem)
     _add_answers(app, service)
+    _add_events(app, service)
     _add_operations(app, service, bool(ring))
     _add_pages(app)
     app.add_middleware(Guard, settings=chosen_settings, admission=Admission(chosen_settings, ring))
@@ -182,10 +185,14 @@ def _origin(chosen: Chosen, deployment: str) -> dict[str, str]:
 
 
 def _response(request: Request, reply: Reply, deployment: str) -> Response:
-    headers = _origin(reply.chosen, deployment)
-    if reply.engine:
-        headers["Marquee-Engine"] = reply.engine
-    return respond(request, reply.body, "application/json", headers)
+    return respond(request, reply.body, "application/json", _origin(reply.chosen, deployment))
+
+
+async def _list(request: Request, service: Service, client: str | None, asked: Asked) -> Response:
+    """Answer with a list, which has an id of its own each time."""
+    reply = await service.recommend(client, asked)
+    headers = {**_origin(reply.chosen, service.settings.deployment), "Marquee-Engine": reply.engine}
+    return respond_once(request, reply.body, "application/json", headers)
 
 
 def _add_answers(app: FastAPI, service: Service) -> None:
@@ -197,7 +204,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         request: Request, question: Annotated[RecommendQuestion, Query()], client: ClientKey = None
     ) -> Response:
         """Recommend films to somebody who likes these, computed live from the release's model."""
-        return _response(request, await service.recommend(client, Asked("recommend", (), question)), deployment)
+        return await _list(request, service, client, Asked("recommend", (), question))
 
     @app.get("/pairs/{a}/{b}", **documented(documents.Recommendation, 404, 410))
     async def pairs(
@@ -208,7 +215,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         client: ClientKey = None,
     ) -> Response:
         """Recommend films to somebody who likes two sign-up films, from the precomputed table."""
-        return _response(request, await service.recommend(client, Asked("pairs", (a, b), question)), deployment)
+        return await _list(request, service, client, Asked("pairs", (a, b), question))
 
     @app.get("/users", **documented(documents.DrawnUsers))
     async def draw(request: Request, question: Annotated[DrawQuestion, Query()], client: ClientKey = None) -> Response:
@@ -225,7 +232,7 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         client: ClientKey = None,
     ) -> Response:
         """Recommend films to a user, from all they like, without what they have rated."""
-        return _response(request, await service.recommend(client, Asked("users", (user_id,), question)), deployment)
+        return await _list(request, service, client, Asked("users", (user_id,), question))
 
     @app.get("/movies/{movie_id}/similar", **documented(documents.Recommendation, 404, 410))
     async def similar(
@@ -235,14 +242,14 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         client: ClientKey = None,
     ) -> Response:
         """List films similar to one: liked by the same users, and with the same tags."""
-        return _response(request, await service.recommend(client, Asked("similar", (movie_id,), question)), deployment)
+        return await _list(request, service, client, Asked("similar", (movie_id,), question))
 
     @app.get("/popular", **documented(documents.Recommendation, 404, 410))
     async def popular(
         request: Request, question: Annotated[PopularQuestion, Query()], client: ClientKey = None
     ) -> Response:
         """List the most liked films: of all, of late, of a genre, of a decade."""
-        return _response(request, await service.recommend(client, Asked("popular", (), question)), deployment)
+        return await _list(request, service, client, Asked("popular", (), question))
 
     @app.get("/movies", **documented(documents.FoundFilms))
     async def movies(
@@ -265,6 +272,39 @@ def _add_answers(app: FastAPI, service: Service) -> None:
         """Tell what the live release was made of, down to source files and their sha256."""
         chosen = service.choose(client)
         return _response(request, Reply(to_json(release_answer(chosen.snapshot, deployment)), chosen), deployment)
+
+
+def _add_events(app: FastAPI, service: Service) -> None:
+    """Add the endpoint that takes in what people did."""
+    settings = service.settings
+
+    @app.post("/events", **documented(documents.EventsTaken, 408, 413, 415), openapi_extra=documents.EVENTS_BODY)
+    async def events(
+        request: Request, question: Annotated[NoParameters, Query()], client: ClientKey = None
+    ) -> Response:
+        """Take in what people did: ratings, and what became of recommendations. Each event counts once by its id."""
+        chosen = service.choose(None)
+        films = Films(chosen.snapshot.release, chosen.snapshot.films.row_of)
+        taken = await service.door.take(await _body(request, settings.most_event_bytes), films)
+        headers = {**_origin(chosen, settings.deployment), "Cache-Control": "no-store"}
+        return Response(to_json(taken._asdict()), headers=headers, media_type="application/json")
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """Read a JSON body; its type must be declared, so that no page elsewhere can send one without being asked."""
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Problem(415, "media-type", "send application/json, and say so in Content-Type", "Content-Type")
+    if request.headers.get("content-encoding", "identity").lower() != "identity":
+        raise Problem(415, "media-type", "send the body as it is, without Content-Encoding", "Content-Encoding")
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > most:
+                raise too_large(most)
+    except ClientDisconnect:
+        raise Problem(408, "late", "the body was not complete in time", "body") from None
+    return bytes(body)
 
 
 def _add_operations(app: FastAPI, service: Service, keys_required: bool) -> None:

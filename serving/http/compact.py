@@ -43,14 +43,32 @@ def respond(request: Request, body: bytes, media_type: str, headers: dict[str, s
     The tag is weak because it is that of the content, compressed or not.
     """
     tag = f'W/"{hashlib.blake2b(body, digest_size=12).hexdigest()}"'
-    vary = ", ".join(filter(None, [headers.get("Vary"), "Accept-Encoding"]))
-    headers = {**headers, "ETag": tag, "Vary": vary}
+    headers = {**headers, "ETag": tag}
     if _same(request.headers.get("if-none-match", ""), tag):
-        return Response(status_code=304, headers=headers)
-    if len(body) >= SMALLEST and accepts_gzip(request.headers.get("accept-encoding", "")):
-        body = _zipped(body)
+        return Response(status_code=304, headers={**headers, "Vary": _vary(headers)})
+    zipped = _zipped(body) if _worth(request, body) else None
+    return _response(body, zipped, media_type, headers)
+
+
+def respond_once(request: Request, body: bytes, media_type: str, headers: dict[str, str]) -> Response:
+    """Make a response that is never given again, so nobody can have it: without a validator, not kept by anybody."""
+    zipped = gzip.compress(body, 1, mtime=0) if _worth(request, body) else None
+    return _response(body, zipped, media_type, {**headers, "Cache-Control": "no-store"})
+
+
+def _worth(request: Request, body: bytes) -> bool:
+    return len(body) >= SMALLEST and accepts_gzip(request.headers.get("accept-encoding", ""))
+
+
+def _vary(headers: dict[str, str]) -> str:
+    return ", ".join(filter(None, [headers.get("Vary"), "Accept-Encoding"]))
+
+
+def _response(body: bytes, zipped: bytes | None, media_type: str, headers: dict[str, str]) -> Response:
+    headers = {**headers, "Vary": _vary(headers)}
+    if zipped is not None:
         headers["Content-Encoding"] = "gzip"
-    return Response(body, headers=headers, media_type=media_type)
+    return Response(body if zipped is None else zipped, headers=headers, media_type=media_type)
 
 
 class PageFiles:

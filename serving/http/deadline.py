@@ -53,6 +53,10 @@ class DeadlineProtocol(HttpToolsProtocol):
     def _give_up(self) -> None:
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete:
+        if (
+            self.cycle is None
+            or self.cycle.response_complete
+            or (self.cycle.more_body and not self.cycle.response_started)
+        ):
             self.transport.write(_LATE)
         self.transport.close()

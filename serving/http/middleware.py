@@ -22,7 +22,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 MOST_BODY_BYTES = 65_536
-"""No endpoint reads a body; a small one is ignored."""
+"""Only /events reads a body, of `most_event_bytes` at most; elsewhere a small one is ignored."""
 
 SAFE_HEADERS = [
     (
@@ -116,8 +116,14 @@ class Guard:
             raise Problem(421, "unknown-host", text, "Host")
         if size > settings.most_header_bytes:
             raise Problem(431, "too-long", f"the headers have {size} bytes; at most {settings.most_header_bytes}")
-        if not body.isdigit() or int(body[:19]) > MOST_BODY_BYTES:
-            raise Problem(413, "too-long", f"a body of more than {MOST_BODY_BYTES} bytes; no endpoint reads one")
+        most = settings.most_event_bytes if scope["path"] == "/events" else MOST_BODY_BYTES
+        if not body.isdigit() or int(body[:19]) > most:
+            raise too_large(most)
+
+
+def too_large(most: int) -> Problem:
+    """Refuse a body by its size."""
+    return Problem(413, "too-long", f"a body of more than {most} bytes; send less at a time", "body")
 
 
 async def send_problem(problem: Problem, send: Send) -> None:

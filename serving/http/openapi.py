@@ -11,7 +11,10 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.access.admission import needed_scope
+from serving.events import MOST_EVENTS
 from serving.problems import MEDIA_TYPE
+from serving.questions import LARGEST_ID
+from warehouse.events.event import MOST_POSITION, TEXT
 
 
 class _Document(BaseModel):
@@ -61,6 +64,7 @@ class RecommendedFilm(Film):
 class Recommendation(_Answer):
     """A page of recommendations, whatever the kind of list."""
 
+    answer_id: str = Field(pattern="^[0-9a-f]{24}$", description="What events call this answer; another each time.")
     source: Literal["pairs", "live", "users", "similar", "popular"] = Field(
         description="Where the list comes from; popular where nothing else could answer."
     )
@@ -169,6 +173,54 @@ class Health(_Document):
     store: Store | None = None
 
 
+class EventValues(_Document):
+    """Something a user did. An event that is wrong is refused alone; the others of its request are kept."""
+
+    event_id: str = Field(pattern=f"^{TEXT.pattern}$", description="The sender's name of it; each counts once.")
+    type: Literal["rating", "shown", "click", "play", "dismiss"]
+    user_id: int = Field(ge=1, le=LARGEST_ID, description="The user, known to the release or not.")
+    movie_id: int = Field(ge=1, le=LARGEST_ID, description="A film of the live release.")
+    rating: float | None = Field(default=None, ge=0.5, le=5, description="Stars: required of ratings, of these only.")
+    at: str | float | None = Field(
+        default=None,
+        description="When it happened: RFC 3339 with a zone, or seconds since 1970; at most 30 days ago. Default: now.",
+        json_schema_extra={"example": "2026-11-28T08:00:00Z"},
+    )
+    answer_id: str | None = Field(
+        default=None, pattern=f"^{TEXT.pattern}$", description="`answer_id` of the answer that showed the film."
+    )
+    position: int | None = Field(default=None, ge=1, le=MOST_POSITION, description="Place of the film in that answer.")
+
+
+class Events(_Document):
+    """What people did."""
+
+    events: list[EventValues] = Field(max_length=MOST_EVENTS)
+
+
+class RefusedEvent(_Document):
+    """An event that was not kept."""
+
+    index: int = Field(ge=0, description="Its place in the request, from 0.")
+    reason: str = Field(description="Begins with the field to blame.")
+
+
+class EventsTaken(_Document):
+    """What became of the events of a request. What is accepted is on the disk."""
+
+    accepted: int = Field(ge=0, description="Kept now.")
+    duplicates: int = Field(ge=0, description="Known by their ids, kept before.")
+    refused: list[RefusedEvent]
+
+
+EVENTS_BODY = {
+    "requestBody": {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Events"}}},
+    }
+}
+
+
 class ProblemDetails(_Document):
     """RFC 9457 problem details."""
 
@@ -182,12 +234,15 @@ class ProblemDetails(_Document):
 _MEANINGS = {
     401: "No key, or one that does not hold; `WWW-Authenticate` says which.",
     403: "The key has not the scope that this path needs.",
+    408: "The request was not complete in time.",
     404: "The release does not know what was asked for.",
     409: "This release cannot answer in the way asked for.",
     410: "The release of the cursor was retired.",
+    413: "The body is too large.",
+    415: "The body is no plain JSON.",
     422: "A parameter is missing, unknown or malformed; `parameter` names it.",
     429: "Too many requests; Retry-After says when to come back.",
-    503: "No release is live.",
+    503: "No release is live, or events cannot be kept now; Retry-After says when to come back.",
 }
 
 
@@ -209,7 +264,11 @@ def openapi_document(app: FastAPI, keys_required: bool) -> dict[str, Any]:
     """Make the document of the application, once; with keys, where they are required."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-        document["components"]["schemas"]["ProblemDetails"] = ProblemDetails.model_json_schema()
+        schemas = document["components"]["schemas"]
+        for model in (ProblemDetails, Events):
+            shape = model.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= shape.pop("$defs", {})
+            schemas[model.__name__] = shape
         for path, operations in document["paths"].items():
             for operation in operations.values():
                 for parameter in operation.get("parameters", ()):

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
+import polars as pl
 
 from serving.request_log import LoggedRequest, RequestLog
 from tests.command import marquee_json
@@ -23,7 +24,22 @@ def log_requests(home: Path, films: list[int], count: int, *, unknown: int = 0, 
         asked = [films[n % len(films)], films[(n + 1) % len(films)]]
         log.append(
             LoggedRequest(
-                moment, "recommend", 200, "r", "m", "d", "champion", "exact", 10, asked, strangers, answer, 1.5, False
+                moment,
+                "recommend",
+                200,
+                "r",
+                "m",
+                "d",
+                "champion",
+                "exact",
+                10,
+                asked,
+                strangers,
+                answer,
+                1.5,
+                False,
+                f"{n:024x}",
+                None,
             )
         )
     log.close()
@@ -48,6 +64,15 @@ def test_requests_are_loaded_once_and_the_files_go(small_home: Path) -> None:
     marquee_json(small_home, "refresh", *SETTINGS)
     assert working_table(small_home, "SELECT count(*) FROM ops.served_requests") == [(400,)]
     assert not list((small_home / "requests").glob("*.parquet"))
+
+
+def test_a_log_from_before_answers_had_ids_is_loaded(small_home: Path) -> None:
+    log_requests(small_home, liked_films(small_home), 3)
+    (file,) = (small_home / "requests").glob("*.parquet")
+    pl.read_parquet(file).drop("answer_id", "client").write_parquet(file)
+    marquee_json(small_home, "refresh", *SETTINGS)
+    query = "SELECT count(*), count(answer_id), count(client) FROM ops.served_requests"
+    assert working_table(small_home, query) == [(3, 0, 0)]
 
 
 def test_drift_unknown_films_and_empty_answers_are_told(small_home: Path) -> None:

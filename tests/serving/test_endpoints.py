@@ -14,7 +14,7 @@ from tests.serving.conftest import TestClient, TwoReleases
 from warehouse.home import Home
 from warehouse.releases.reader import NoReleaseError, open_release
 
-ORIGIN = {"release", "model_version", "deployment", "source"}
+ORIGIN = {"release", "model_version", "deployment", "answer_id", "source"}
 SHAPE = {*ORIGIN, "input", "inputs", "unknown", "films_left", "events_until", "recommendations", "cursor"}
 FILM = {"rank", "movie_id", "title", "year", "genres", "score", "votes", "because", "common_tags"}
 
@@ -149,7 +149,8 @@ def test_without_a_release_everything_but_liveness_says_503(tmp_path_factory: py
 def test_the_command_lines_answer_is_the_services(built: TwoReleases, client: TestClient, snapshot: Snapshot) -> None:
     ids = snapshot.films.signup_ids[:3]
     expected = client.get(f"/recommend?ids={','.join(map(str, ids))}&num=4&engine=exact").json()
-    assert answer(built.home, asked_list("recommend", (), ids=ids, num=4)) == {**expected, "deployment": "command-line"}
+    found = answer(built.home, asked_list("recommend", (), ids=ids, num=4))
+    assert found == {**expected, "deployment": "command-line", "answer_id": found["answer_id"]}
     with pytest.raises(MarqueeError, match="named twice"):
         asked_list("recommend", (), ids=[ids[0], ids[0]])
     wrong = marquee(built.home.root, "recommend", ids[0], "-n", 500, expect=2).stderr

@@ -213,7 +213,7 @@ def test_the_command_filters_and_goes_on(built: TwoReleases, client: TestClient,
     found = marquee_json(built.home.root, "recommend", one, other, *options)
     query = f"genre=Drama&years=1980-2010&exclude={snapshot.films.signup_ids[2]}&num=4"
     expected = client.get(f"/recommend?ids={one},{other}&engine=exact&{query}").json()
-    assert found == {**expected, "deployment": "command-line"}
+    assert found == {**expected, "deployment": "command-line", "answer_id": found["answer_id"]}
     said = marquee(built.home.root, "recommend", one, "--years", "1999-1990", expect=2).stderr
     assert "1990-1999" in said
     assert "name films or a user" in marquee(built.home.root, "recommend", expect=2).stderr

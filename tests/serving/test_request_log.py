@@ -1,9 +1,11 @@
 """The request log: complete, bounded files with the documented columns, and nothing personal in them."""
 
+import hmac
 import logging
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
@@ -17,9 +19,28 @@ from warehouse.home import Home
 from warehouse.schemas.definitions import arrow_schema
 
 
+def places(answer: dict[str, Any]) -> list[int]:
+    return [film["movie_id"] for film in answer["recommendations"]]
+
+
 def row(number: int) -> LoggedRequest:
     return LoggedRequest(
-        datetime(2026, 1, 1), "recommend", 200, "r", "m", "d", "champion", "exact", 10, [number], [], [1, 2], 0.5, False
+        datetime(2026, 1, 1),
+        "recommend",
+        200,
+        "r",
+        "m",
+        "d",
+        "champion",
+        "exact",
+        10,
+        [number],
+        [],
+        [1, 2],
+        0.5,
+        False,
+        "a" * 24,
+        None,
     )
 
 
@@ -27,23 +48,39 @@ def test_what_was_asked_and_answered_can_be_read_back(releases: TwoReleases) -> 
     with TestClient(create_app(releases.home, ServingSettings(deployment="d1"))) as client:
         films = [film["movie_id"] for film in client.get("/signup-movies").json()["movies"]]
         live = client.get(f"/recommend?ids={films[0]},{films[1]},2000000000&num=3").json()
-        client.get(f"/recommend?ids={films[0]},{films[1]},2000000000&num=3")
+        again = client.get(f"/recommend?ids={films[0]},{films[1]},2000000000&num=3").json()
         table = client.get(f"/pairs/{films[2]}/{films[3]}", headers={"Marquee-Client": "somebody"}).json()
+        other = client.get("/popular", headers={"Marquee-Client": "somebody.else"}).json()
         client.get("/recommend?ids=2000000000&fallback=no")
         client.get("/recommend?ids=oops")
         client.get("/movies?q=dark")
+    files = f"'{log_folder(releases.home)}/*.parquet'"
     found = duckdb.sql(
-        f"SELECT endpoint, status, release, deployment, variant, engine, num, known_ids, unknown_ids, recommended_ids, "
-        f"cached FROM '{log_folder(releases.home)}/*.parquet' ORDER BY requested_at"
+        "SELECT endpoint, status, release, deployment, variant, engine, num, known_ids, unknown_ids, recommended_ids, "
+        f"cached, answer_id FROM {files} ORDER BY requested_at"
     ).fetchall()
     shown = [film["movie_id"] for film in live["recommendations"]]
+    assert {**again, "answer_id": ""} == {**live, "answer_id": ""}
+    assert list(live).index("answer_id") == list(live).index("deployment") + 1
     same = (releases.second, "d1", "champion")
+    ids = [answer["answer_id"] for answer in (live, again, table, other)]
+    assert len(set(ids)) == 4
     assert found == [
-        ("recommend", 200, *same, "exact", 3, films[:2], [2000000000], shown, False),
-        ("recommend", 200, *same, "exact", 3, films[:2], [2000000000], shown, True),
-        ("pairs", 200, *same, "table", 0, films[2:4], [], [f["movie_id"] for f in table["recommendations"]], False),
-        ("recommend", 404, *same, "exact", 10, [], [2000000000], [], False),
+        ("recommend", 200, *same, "exact", 3, films[:2], [2000000000], shown, False, ids[0]),
+        ("recommend", 200, *same, "exact", 3, films[:2], [2000000000], shown, True, ids[1]),
+        ("pairs", 200, *same, "table", 0, films[2:4], [], places(table), False, ids[2]),
+        ("popular", 200, *same, "table", 10, [], [], places(other), False, ids[3]),
+        ("recommend", 404, *same, "exact", 10, [], [2000000000], [], False, None),
     ]
+    clients = [row[0] for row in duckdb.sql(f"SELECT client FROM {files} ORDER BY requested_at").fetchall()]
+    secret = releases.home.client_secret
+    assert secret.stat().st_mode & 0o777 == 0o600
+    somebody = hmac.new(secret.read_bytes(), b"somebody", "sha256").hexdigest()[:32]
+    assert clients[:3] == [None, None, somebody]
+    assert clients[3] not in (None, somebody)
+    with TestClient(create_app(releases.home, ServingSettings(deployment="d2"))) as client:
+        client.get("/popular", headers={"Marquee-Client": "somebody"})
+    assert duckdb.sql(f"SELECT client FROM {files} WHERE deployment = 'd2'").fetchall() == [(somebody,)]
     for path in log_folder(releases.home).iterdir():
         assert b"somebody" not in path.read_bytes()
         assert b"testclient" not in path.read_bytes()

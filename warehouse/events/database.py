@@ -30,7 +30,7 @@ _VERSION = 1
 _TABLES = """
 CREATE TABLE events (
     seq INTEGER PRIMARY KEY AUTOINCREMENT, event_id TEXT NOT NULL, type TEXT NOT NULL, user_id INTEGER NOT NULL,
-    movie_id INTEGER NOT NULL, rating REAL, at INTEGER NOT NULL, answer_id TEXT, position INTEGER,
+    movie_id INTEGER NOT NULL, rating REAL, happened_at INTEGER NOT NULL, answer_id TEXT, position INTEGER,
     received_at INTEGER NOT NULL, door TEXT NOT NULL
 );
 CREATE TABLE known (id BLOB PRIMARY KEY, day INTEGER NOT NULL) WITHOUT ROWID;

@@ -22,7 +22,9 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 """How far in the future an event may lie: clocks differ."""
 
 MOST_POSITION = 10_000
-_TEXT = re.compile(r"[!-~]{1,64}")
+TEXT = re.compile(r"[!-~]{1,64}")
+"""Form of ids that senders give."""
+
 _TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?(Z|[+-][0-9]{2}:[0-9]{2})?")
 _LATEST_SECOND = 2**33
 
@@ -81,7 +83,7 @@ def read_event(values: Any, now: datetime | None = None) -> Event | str:
         return f"event has a field {_unknown(values)!r}; there are {', '.join(Event._fields)}"
     get = values.get
     event_id, kind, answer_id = get("event_id"), get("type"), get("answer_id")
-    if type(event_id) is not str or not _TEXT.fullmatch(event_id):
+    if type(event_id) is not str or not TEXT.fullmatch(event_id):
         return "event_id is missing or not 1 to 64 printable ASCII characters without spaces"
     if type(kind) is not str or kind not in TYPES:
         return f"type is none of {', '.join(TYPES)}"
@@ -94,7 +96,7 @@ def read_event(values: Any, now: datetime | None = None) -> Event | str:
     at = _time(get("at"), now or utc_now())
     if isinstance(at, str):
         return at
-    if answer_id is not None and (type(answer_id) is not str or not _TEXT.fullmatch(answer_id)):
+    if answer_id is not None and (type(answer_id) is not str or not TEXT.fullmatch(answer_id)):
         return "answer_id is not 1 to 64 printable ASCII characters without spaces"
     position = get("position")
     if position is not None and not _whole(position, 1, MOST_POSITION):

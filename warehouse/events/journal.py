@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from warehouse.events.database import Database, range_name
 from warehouse.events.event import Event
+from warehouse.faults import step
 from warehouse.queries import utc_now
 
 _EPOCH = datetime(1970, 1, 1)
@@ -20,8 +21,9 @@ _DAY = 86_400_000_000
 MOST_ROWS = 100_000
 """Events that `since` returns at most, and that a segment has."""
 
-_COLUMNS = "seq, event_id, type, user_id, movie_id, rating, at, answer_id, position, received_at, door"
-_INSERT = f"INSERT INTO events ({_COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+LAST_SEALED = "(SELECT coalesce(max(last_seq), 0) FROM segments WHERE sealed_at IS NOT NULL)"
+COLUMNS = "seq, event_id, type, user_id, movie_id, rating, happened_at, answer_id, position, received_at, door"
+_INSERT = f"INSERT INTO events ({COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 class Appended(NamedTuple):
@@ -129,6 +131,7 @@ class Journal:
                 con.executemany(_INSERT, rows)
                 last = con.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()[0]
                 done.append(Appended(len(rows), len(events) - len(rows), last))
+            step("events_committing")
             con.executemany(
                 "INSERT INTO offsets VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
                 [(*place, following) for place, following in (offsets or {}).items()],
@@ -149,7 +152,7 @@ class Journal:
                 (seq,),
             ).fetchone()
             if sealed is None:
-                query = f"SELECT {_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
+                query = f"SELECT {COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?"
                 return [_received(*row) for row in con.execute(query, (seq, limit))]
         path = self.folder / range_name(*sealed)
         try:
@@ -197,7 +200,9 @@ class Journal:
         with self.database.reading() as con:
             if con is None:
                 return Unsealed(0, None)
-            first = con.execute("SELECT seq, received_at FROM events ORDER BY seq LIMIT 1").fetchone()
+            first = con.execute(
+                f"SELECT seq, received_at FROM events WHERE seq > {LAST_SEALED} ORDER BY seq LIMIT 1"
+            ).fetchone()
             if first is None:
                 return Unsealed(0, None)
             last = con.execute("SELECT max(seq) FROM events").fetchone()[0]
@@ -216,7 +221,7 @@ def read_segment(path: Path, after: int = 0) -> list[Received]:
     """Events of a segment's file, from the one after a number on."""
     import pyarrow.parquet as pq
 
-    names = _COLUMNS.split(", ")
+    names = COLUMNS.split(", ")
     table = pq.read_table(path, columns=names, filters=[("seq", ">", after)])
     return [
         Received(seq, received_at, door, Event(*event))

@@ -96,7 +96,7 @@ def comment_statements(table: str) -> list[str]:
 
 
 def arrow_schema(table: str) -> "pa.Schema":
-    """Schema of Parquet files that are loaded into a table: every column required, with its description."""
+    """Schema of Parquet files that are loaded into a table: what may be missing, and each column's description."""
     import pyarrow as pa
 
     from warehouse.schemas.table import sql_types
@@ -116,7 +116,7 @@ def arrow_schema(table: str) -> "pa.Schema":
     columns = model.to_schema().columns
     return pa.schema(
         [
-            pa.field(name, kinds[kind], nullable=False, metadata={"doc": columns[name].description})
+            pa.field(name, kinds[kind], columns[name].nullable, metadata={"doc": columns[name].description})
             for name, kind in sql_types(model).items()
         ]
     )

@@ -6,6 +6,8 @@ Belongs here: the three lists. Does not belong here: the models (`raw`, `model`,
 from warehouse.schemas.model import AnnoyIndexes, Evaluation, FilmLikes, ItemModels, Likes, UserVectors
 from warehouse.schemas.ops import (
     CheckResults,
+    EventFiles,
+    Events,
     ReleaseEvents,
     Releases,
     RequestFiles,
@@ -75,6 +77,8 @@ WORKING_MODELS: dict[str, type[Table]] = {
     "ops.check_results": CheckResults,
     "ops.request_files": RequestFiles,
     "ops.served_requests": ServedRequests,
+    "ops.event_files": EventFiles,
+    "ops.events": Events,
 }
 """Models of the working database's tables."""
 

@@ -1,4 +1,4 @@
-"""Models of the ops tables: versions, registry of releases, check results, served requests."""
+"""Models of the ops tables: versions, registry of releases, check results, served requests, events."""
 
 from typing import ClassVar
 
@@ -10,6 +10,7 @@ from warehouse.home import VERSION
 from warehouse.schemas.table import (
     FINGERPRINT,
     FINITE,
+    INT32_MAX,
     Table,
     count_field,
     id_field,
@@ -115,7 +116,7 @@ class RequestFiles(Table):
 
 
 class ServedRequests(Table):
-    """One row per request the HTTP service answered; no addresses, no client keys."""
+    """One row per request the HTTP service answered; no addresses, no keys of clients, no users."""
 
     requested_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
     endpoint: pl.String = pa.Field(
@@ -133,3 +134,29 @@ class ServedRequests(Table):
     recommended_ids: pl.List(pl.Int32) = pa.Field(description="The answer, best first.")  # type: ignore[valid-type]
     latency_ms: pl.Float32 = pa.Field(ge=0.0, le=3_600_000.0, description="Time to answer, in milliseconds.")
     cached: pl.Boolean = pa.Field(description="Whether the answer came from the cache.")
+    answer_id: pl.String = pa.Field(nullable=True, description="What events call the answer; NULL of refusals.")
+    client: pl.String = pa.Field(nullable=True, description="Hash of the client's key; NULL without a key.")
+
+
+class EventFiles(Table):
+    """One row per file of events that was loaded."""
+
+    name: pl.String = text_field("File name.", unique=True)
+    events: pl.Int64 = pa.Field(ge=0, description="Events in it.")
+    loaded_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
+
+
+class Events(Table):
+    """One row per event: what somebody did, each event id once."""
+
+    seq: pl.Int64 = pa.Field(ge=1, unique=True, description="Number in the journal, in the order of arrival.")
+    event_id: pl.String = text_field("The sender's name of it.")
+    type: pl.String = pa.Field(isin=["rating", "shown", "click", "play", "dismiss"], description="What was done.")
+    user_id: pl.Int32 = id_field("The user.")
+    movie_id: pl.Int32 = id_field("The film.")
+    rating: pl.Float32 = pa.Field(nullable=True, ge=0.5, le=5.0, description="Stars, of ratings only.")
+    happened_at: pl.Datetime("us") = utc_field("When it happened, UTC; as received where the sender did not say.")  # type: ignore[valid-type]
+    answer_id: pl.String = pa.Field(nullable=True, description="The answer it follows from, if the sender said so.")
+    position: pl.Int32 = pa.Field(nullable=True, ge=1, le=INT32_MAX, description="Place of the film there, from 1.")
+    received_at: pl.Datetime("us") = utc_field("When it was received, UTC.")  # type: ignore[valid-type]
+    door: pl.String = text_field("How it came in: http, kafka, store.")

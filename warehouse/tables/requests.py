@@ -52,7 +52,7 @@ def load_requests(warehouse: Warehouse) -> tuple[int, int]:
     with warehouse.transaction() as con:
         for path in new:
             inserted = con.execute(
-                "INSERT INTO ops.served_requests SELECT * FROM read_parquet($file)", {"file": str(path)}
+                "INSERT INTO ops.served_requests BY NAME FROM read_parquet($file)", {"file": str(path)}
             ).fetchone()
             count = int(inserted[0]) if inserted else 0
             con.execute("INSERT INTO ops.request_files VALUES (?, ?, ?)", [path.name, count, now])
