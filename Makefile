@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MARQUEE_HOME ?= $(CURDIR)/var
 
-.PHONY: setup run test check coverage dev serve lint format lock bench faults week deployment clean
+.PHONY: setup run test check coverage dev serve lint format lock bench faults week deployment events clean
 
 setup: .venv/compiled
 
@@ -73,6 +73,9 @@ week: setup
 
 deployment: setup
 	$(BIN)/python -m tests.campaigns.deployment
+
+events: setup
+	$(BIN)/python -m tests.campaigns.events
 
 clean:
 	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* benchmarks/out

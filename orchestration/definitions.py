@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import evaluation, exports, model, raw, recommendations, releases, requests
+from assets import evaluation, events, exports, model, raw, recommendations, releases, requests
 from checks.asset_checks import make_asset_checks
 from orchestration.exports import JOBS as EXPORT_JOBS
 from orchestration.exports import SENSORS as EXPORT_SENSORS
@@ -44,6 +44,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
                 *recommendations.ASSETS,
                 *releases.ASSETS,
                 *requests.ASSETS,
+                *events.ASSETS,
                 *exports.export_assets(targets),
             ]
         ),

@@ -1,6 +1,7 @@
 """The landing sensor: ingests files that are dropped into the home's folder `landing`, once they are complete.
 
 Belongs here: when a file is ready and when to try again. The asset raw/rating_files ingests it and moves it away.
+Each tick first seals events that no service has sealed: their ratings land as a file, too.
 On by default: dropping a file into the folder is the request, and an empty folder costs nothing. Each tick also marks
 runs as failed whose process died: they would block the queue, which lets one run through.
 
@@ -18,6 +19,9 @@ import dagster as dg
 from orchestration import alerts, retention
 from orchestration.active_runs import active_run, fail_orphaned_runs
 from orchestration.jobs import ingest_ratings
+from warehouse.events.database import JournalError
+from warehouse.events.journal import Journal
+from warehouse.events.segments import seal
 from warehouse.home import Home
 from warehouse.ingest.landing import batch_key, landed_files, signature
 
@@ -41,6 +45,7 @@ def _seen(home: Home) -> dict[str, list[int]]:
 def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     """Request one run for all complete files, unless a run is active or has just failed."""
     home = Home.find()
+    _seal_events(context, home)
     fail_orphaned_runs(context.instance, home)
     cursor: dict[str, Any] = json.loads(context.cursor or "{}")
     seen = _seen(home)
@@ -65,6 +70,17 @@ def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     return dg.SensorResult(
         run_requests=[dg.RunRequest(run_key=f"{key}-{time.time_ns()}", run_config=config)], cursor=json.dumps(cursor)
     )
+
+
+def _seal_events(context: dg.SensorEvaluationContext, home: Home) -> None:
+    """Have events become files also when no service runs. Other files do not wait for a journal in trouble."""
+    journal = Journal(home.events)
+    try:
+        seal(journal, home.landing)
+    except JournalError as error:
+        context.log.error(str(error))
+    finally:
+        journal.close()
 
 
 def _skip(cursor: dict[str, Any], reason: str) -> dg.SensorResult:

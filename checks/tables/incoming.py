@@ -1,4 +1,4 @@
-"""Checks of what one run brought in: files of new ratings, and requests that the HTTP service answered.
+"""Checks of what one run brought in: files of new ratings, requests that the HTTP service answered, and events.
 
 Belongs here: checks that the step itself reports, because only the step knows what came in. They never gate a release:
 rows that can be used are in use, and what people ask does not make a release wrong. Does not belong here: the tables as
@@ -11,6 +11,7 @@ from checks.results import judge
 from checks.settings import CheckSettings
 from warehouse.ingest.import_manifest import ImportedFile
 from warehouse.tables.check_results import CheckResult
+from warehouse.tables.events import BEFORE_DAYS, EventFacts
 from warehouse.tables.requests import RequestFacts
 
 FILES_ASSET = "raw/rating_files"
@@ -94,3 +95,56 @@ def request_checks(facts: RequestFacts) -> list[CheckResult]:
         )
         for name, (value, threshold) in measured.items()
     ]
+
+
+EVENTS_ASSET = "ops/events"
+MOST_UNKNOWN_ANSWERS = 0.05
+MOST_CHANGE = 2.0
+KNOWN_ANSWERS, AS_BEFORE = "events_name_known_answers", "events_per_answer_as_before"
+EVENT_CHECKS = {
+    KNOWN_ANSWERS: f"at most {MOST_UNKNOWN_ANSWERS:.0%} of the events of a day name an answer that was not given",
+    AS_BEFORE: f"of each type there are at most {MOST_CHANGE:g} times as many or as few events per answer as in the "
+    f"{BEFORE_DAYS} days before",
+}
+"""Names and meanings."""
+
+
+def event_checks(facts: EventFacts) -> list[CheckResult]:
+    """Judge the events of the last day; what is less than `ENOUGH` is not judged."""
+    unknown = facts.unknown_answers / max(facts.naming_answers, 1)
+    changes = {
+        kind: _change(facts.now.get(kind, 0) / facts.answers_now, before / facts.answers_before)
+        for kind, before in facts.before.items()
+        if before >= ENOUGH and facts.answers_now >= ENOUGH and facts.answers_before
+    }
+    worst = max(changes, key=changes.__getitem__, default="")
+    change = changes.get(worst, 1.0)
+    few = facts.naming_answers < ENOUGH
+    said = f"{worst}, by a factor of {change:.3g}" if worst else "too few events or answers to judge"
+    return [
+        CheckResult(
+            check_name=KNOWN_ANSWERS,
+            asset=EVENTS_ASSET,
+            passed=few or unknown <= MOST_UNKNOWN_ANSWERS,
+            severity="warn",
+            value=round(unknown, 4),
+            threshold=MOST_UNKNOWN_ANSWERS,
+            description=f"{EVENT_CHECKS[KNOWN_ANSWERS]}: {unknown:.3f} of {facts.naming_answers:,}"
+            + (" (too few to judge)" if few else ""),
+        ),
+        CheckResult(
+            check_name=AS_BEFORE,
+            asset=EVENTS_ASSET,
+            passed=change <= MOST_CHANGE,
+            severity="warn",
+            value=round(change, 4),
+            threshold=MOST_CHANGE,
+            description=f"{EVENT_CHECKS[AS_BEFORE]}: most {said}",
+        ),
+    ]
+
+
+def _change(now: float, before: float) -> float:
+    """By which factor a rate has changed, up or down; a thousand at most, for one that is gone."""
+    low, high = sorted((now, before))
+    return min(high / low, 1000.0) if low else 1000.0

@@ -61,6 +61,7 @@ def test_ids_may_be_separated_or_repeated(client: TestClient, snapshot: Snapshot
         client.get(f"/recommend?{query}").json()
         for query in (f"ids={one},{two},{three}", f"ids={one}&ids={two}&ids={three}", f"ids={one}&ids={two},{three}")
     ]
+    assert len({answer.pop("answer_id") for answer in answers}) == 3
     assert answers[0] == answers[1] == answers[2]
 
 
