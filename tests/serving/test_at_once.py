@@ -40,6 +40,7 @@ class Visitor:
         wait_for(lambda: self.list(ratings[-1][0])["events_until"] != known, 1.0, "the list to know the event")
 
     def list(self, user: int, **parameters: Any) -> dict[str, Any]:
+        """The list of a user."""
         found = self.http.get(f"/users/{user}/recommendations", params={"num": 50, **parameters})
         return dict(found.raise_for_status().json())
 
