@@ -6,14 +6,16 @@ Belongs here: helpers that shape what Dagster shows. Does not belong here: readi
 import resource
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import duckdb
 
-from warehouse.queries import count_rows
+from warehouse.queries import count_rows, database_file
 from warehouse.schemas.definitions import column_types, model_of
+from warehouse.schemas.lineage import sources_of
 
 OWNERS = ["team:recommendations"]
 
@@ -22,30 +24,41 @@ RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def table_metadata(con: duckdb.DuckDBPyConnection, table: str, preview: str | None = None) -> dict[str, Any]:
-    """Metadata of a table for the catalog: name, rows, columns and a small preview.
+    """Metadata of a table for the catalog: name, place, rows, columns, where these come from, and a small preview.
 
     `table` is ``schema.table``, `preview` SQL whose first rows are shown as a Markdown table.
     """
-    model = model_of(table)
-    columns = model.to_schema().columns
     metadata: dict[str, Any] = {
         "dagster/table_name": table,
+        "dagster/uri": f"{Path(database_file(con)).as_uri()}#{table}",
         "dagster/row_count": count_rows(con, table),
-        "dagster/column_schema": dg.TableSchema(
-            columns=[
-                dg.TableColumn(
-                    name,
-                    kind,
-                    columns[name].description,
-                    dg.TableColumnConstraints(nullable=columns[name].nullable, unique=columns[name].unique),
-                )
-                for name, kind in column_types(con, table, model).items()
-            ]
+        "dagster/column_schema": column_schema(table, column_types(con, table, model_of(table))),
+        "dagster/column_lineage": dg.TableColumnLineage(
+            {
+                column: [dg.TableColumnDep(dg.AssetKey(owner.split(".")), name) for owner, name in sources]
+                for column, sources in sources_of(table).items()
+            }
         ),
     }
     if preview is not None:
         metadata["preview"] = markdown_table(con, preview)
     return metadata
+
+
+def column_schema(table: str, types: Mapping[str, str]) -> dg.TableSchema:
+    """Columns of a table as its model has them, with these types."""
+    columns = model_of(table).to_schema().columns
+    return dg.TableSchema(
+        [
+            dg.TableColumn(
+                name,
+                kind,
+                columns[name].description,
+                dg.TableColumnConstraints(nullable=columns[name].nullable, unique=columns[name].unique),
+            )
+            for name, kind in types.items()
+        ]
+    )
 
 
 def markdown_table(con: duckdb.DuckDBPyConnection, query: str, rows: int = 8) -> dg.MarkdownMetadataValue:
@@ -80,7 +93,9 @@ class Stopwatch:
         }
 
 
-def table_spec(schema: str, table: str, description: str, deps: list[list[str]], kinds: set[str]) -> dg.AssetSpec:
+def table_spec(
+    schema: str, table: str, description: str, deps: Sequence[Sequence[str] | dg.AssetKey], kinds: set[str]
+) -> dg.AssetSpec:
     """Asset of a step that makes several."""
     return dg.AssetSpec(
         [schema, table],
@@ -89,7 +104,6 @@ def table_spec(schema: str, table: str, description: str, deps: list[list[str]],
         group_name=schema,
         kinds=kinds,
         owners=OWNERS,
-        code_version="1",
     )
 
 

@@ -26,7 +26,6 @@ from warehouse.tables.evaluation import (
     group_name="model",
     kinds={"duckdb", "numpy"},
     owners=OWNERS,
-    code_version="1",
     # Not the likes: it makes its own, without the users it asks about.
     deps=[
         dg.AssetDep(["raw", "ratings"], partition_mapping=dg.AllPartitionMapping()),

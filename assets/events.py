@@ -2,10 +2,12 @@
 
 import dagster as dg
 
+from assets import outside
 from assets.common import OWNERS, Stopwatch, result, table_metadata
 from checks.asset_checks import check_result
 from checks.tables.incoming import EVENT_CHECKS, event_checks
 from warehouse.database import Warehouse
+from warehouse.queries import one_row
 from warehouse.tables.events import event_facts, load_events
 
 KEY = dg.AssetKey(["ops", "events"])
@@ -16,14 +18,15 @@ KEY = dg.AssetKey(["ops", "events"])
     group_name="ops",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
-    code_version="1",
-    deps=[["ops", "served_requests"]],
+    deps=[["ops", "served_requests"], outside.EVENTS],
     check_specs=[dg.AssetCheckSpec(name, asset=KEY, description=text) for name, text in EVENT_CHECKS.items()],
 )
-def events(warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
+def events(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
     """Events of all doors, as they came in: one row per event, each event id once, kept for 90 days."""
     watch = Stopwatch()
     files, rows, retired = load_events(warehouse)
+    (last,) = one_row(warehouse.con, "SELECT max(received_at) FROM ops.events")
+    outside.observe(context, outside.EVENTS, last, files=files, events=rows)
     facts = event_facts(warehouse.con)
     preview = """
         SELECT door, type, count(*) AS events, count(answer_id) AS naming_an_answer, max(received_at) AS last

@@ -29,7 +29,6 @@ def _export_asset(name: str, spec: ExportSpec) -> dg.AssetsDefinition:
         group_name="exports",
         kinds={KINDS[spec.address.kind]},
         owners=OWNERS,
-        code_version="1",
         deps=[["published", "live_release"]],
         description=f"The live release in {spec.address.shown}: loaded under its name, verified, then switched to at "
         "once. One that is there already is only switched to.",

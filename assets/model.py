@@ -35,7 +35,6 @@ from warehouse.tables.versions import digest, set_table_version, table_version
     group_name="model",
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version="1",
     # rating_files too: an ingest run makes the likes without making `ratings`, whose months it reports itself.
     deps=[dg.AssetDep(["raw", "ratings"], partition_mapping=dg.AllPartitionMapping()), ["raw", "rating_files"]],
 )
@@ -60,7 +59,6 @@ def likes(
     group_name="model",
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version="1",
     deps=[["model", "likes"], ["raw", "movies"]],
 )
 def film_likes(

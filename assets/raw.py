@@ -13,6 +13,7 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
+from assets import outside
 from assets.common import OWNERS, Stopwatch, result, table_metadata, table_spec
 from assets.partitions import months
 from checks.asset_checks import check_result
@@ -25,6 +26,7 @@ from warehouse.faults import step
 from warehouse.ingest.import_manifest import ImportedFile, SourceManifest, read_manifest
 from warehouse.ingest.importer import import_ratings_file, import_source
 from warehouse.ingest.landing import Signature, is_settled, landed_files, put_away, refuse, signature
+from warehouse.queries import one_row
 from warehouse.schemas.row_rules import row_rules
 from warehouse.sources.resolve import resolve_source
 from warehouse.tables.genome import load_genome
@@ -68,7 +70,7 @@ SOURCE_PREVIEWS = {
             "raw",
             "source_files",
             "Files of the source: one row per file, with size, sha256 and rows.",
-            [],
+            [outside.DATA_SET],
             {"csv", "parquet"},
         ),
         table_spec(
@@ -104,6 +106,7 @@ def source_tables(
     changed = config.replace_source or held is None or held["fingerprint"] != manifest.fingerprint
     if not config.replace_source:
         refuse_other_source(warehouse.con, manifest)
+    outside.observe(context, outside.DATA_SET, None, origin=manifest.origin, fingerprint=manifest.fingerprint)
     if changed:
         with warehouse.transaction() as con:
             load_source(con, warehouse.home, manifest, parameters.genome_source)
@@ -156,8 +159,7 @@ def _report_months(context: dg.AssetExecutionContext, warehouse: Warehouse, chan
     group_name="raw",
     kinds={"csv", "parquet"},
     owners=OWNERS,
-    code_version="1",
-    deps=[["raw", "source_files"]],
+    deps=[["raw", "source_files"], outside.LANDING],
     check_specs=[dg.AssetCheckSpec(name, asset=RATING_FILES, description=text) for name, text in FILE_CHECKS.items()],
 )
 def rating_files(
@@ -203,6 +205,8 @@ def rating_files(
             }
         )
     _report_months(context, warehouse, sorted(changed))
+    (last,) = one_row(warehouse.con, "SELECT max(ingested_at) FROM raw.rating_files")
+    outside.observe(context, outside.LANDING, last, taken=len(taken), refused=len(refused))
     metadata = table_metadata(
         warehouse.con, "raw.rating_files", "FROM raw.rating_files ORDER BY ingested_at DESC LIMIT 8"
     )
@@ -255,7 +259,6 @@ def _import_files(
     group_name="raw",
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version="1",
     partitions_def=months,
     backfill_policy=dg.BackfillPolicy.single_run(),
     deps=[["raw", "source_files"], ["raw", "rating_files"], ["raw", "movies"]],

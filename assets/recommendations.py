@@ -19,7 +19,6 @@ from warehouse.tables.recommendations import make_signup_movies, signup_version
     group_name="recs",
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version="1",
     deps=[["model", "film_likes"], ["raw", "genome"]],
 )
 def signup_movies(
@@ -117,7 +116,6 @@ def recommendations(
     group_name="recs",
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version="1",
     deps=[
         ["model", "film_likes"],
         dg.AssetDep(["raw", "ratings"], partition_mapping=dg.AllPartitionMapping()),

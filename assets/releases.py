@@ -49,7 +49,6 @@ class RetentionConfig(dg.Config):
     group_name="published",
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version="1",
     deps=[
         ["recs", "pair_recommendations"], ["recs", "signup_movies"], ["recs", "user_recommendations"],
         ["recs", "similar_movies"], ["recs", "popular_movies"], ["raw", "ratings"], ["raw", "movies"],
@@ -83,6 +82,7 @@ def staged_release(
     metadata = {
         "release": staged.release,
         "file": dg.MetadataValue.path(str(path)),
+        "dagster/uri": path.as_uri(),
         "report": dg.MetadataValue.path(str(report)),
         "report_seconds": report_seconds,
         "megabytes": round(path.stat().st_size / 1e6, 3),
@@ -125,7 +125,6 @@ def _compared_with(results: Sequence[CheckResult]) -> str:
     group_name="published",
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version="1",
     deps=[STAGED],
 )
 def live_release_asset(
@@ -157,6 +156,7 @@ def live_release_asset(
         metadata = {
             "release": live,
             "file": dg.MetadataValue.path(str(warehouse.home.current)),
+            "dagster/uri": warehouse.home.current.absolute().as_uri(),
             "dagster/row_count": sum(row_counts(con).values()),
             "examples": dg.MetadataValue.json(example_pairs(con)),
         }
@@ -178,7 +178,6 @@ def _release_to_promote(warehouse: Warehouse, parameters: ModelParameters) -> st
     group_name="published",
     kinds={"duckdb"},
     owners=OWNERS,
-    code_version="1",
     deps=[["published", "live_release"]],
 )
 def retired_releases(
@@ -205,7 +204,6 @@ def retired_releases(
     group_name="published",
     kinds={"objectstorage"},
     owners=OWNERS,
-    code_version="1",
     deps=[["published", "live_release"], ["published", "retired_releases"]],
     output_required=False,
 )

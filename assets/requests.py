@@ -2,10 +2,12 @@
 
 import dagster as dg
 
+from assets import outside
 from assets.common import OWNERS, Stopwatch, result, table_metadata
 from checks.asset_checks import check_result
 from checks.tables.incoming import DAYS, REQUEST_CHECKS, request_checks
 from warehouse.database import Warehouse
+from warehouse.queries import one_row
 from warehouse.tables.requests import load_requests, request_facts
 
 KEY = dg.AssetKey(["ops", "served_requests"])
@@ -16,14 +18,16 @@ KEY = dg.AssetKey(["ops", "served_requests"])
     group_name="ops",
     kinds={"duckdb", "parquet"},
     owners=OWNERS,
-    code_version="1",
-    deps=[["published", "live_release"]],
+    deps=[outside.REQUEST_LOG],
     check_specs=[dg.AssetCheckSpec(name, asset=KEY, description=text) for name, text in REQUEST_CHECKS.items()],
 )
-def served_requests(warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
+def served_requests(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
     """Requests the HTTP service answered, without addresses: one row per request, kept for 90 days."""
     watch = Stopwatch()
     files, rows = load_requests(warehouse)
+    (last,) = one_row(warehouse.con, "SELECT max(requested_at) FROM ops.served_requests")
+    outside.observe(context, outside.REQUEST_LOG, last, files=files, requests=rows)
+    outside.observe(context, outside.SERVICE, last)
     facts = request_facts(warehouse.con, DAYS)
     preview = """
         SELECT release, variant, endpoint, engine, count(*) AS requests, round(median(latency_ms), 2) AS median_ms

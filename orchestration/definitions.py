@@ -8,8 +8,9 @@ from typing import Any
 
 import dagster as dg
 
-from assets import evaluation, events, exports, model, raw, recommendations, releases, requests
+from assets import evaluation, events, exports, model, outside, raw, recommendations, releases, requests
 from checks.asset_checks import make_asset_checks
+from orchestration.catalog import with_catalog
 from orchestration.exports import JOBS as EXPORT_JOBS
 from orchestration.exports import SENSORS as EXPORT_SENSORS
 from orchestration.freshness import with_freshness
@@ -35,19 +36,18 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     Targets of exports are those of the home's `exports.toml` as it is now.
     """
     targets = configured_targets(Home.find())
+    made = [
+        *raw.ASSETS,
+        *model.ASSETS,
+        *evaluation.ASSETS,
+        *recommendations.ASSETS,
+        *releases.ASSETS,
+        *requests.ASSETS,
+        *events.ASSETS,
+        *exports.export_assets(targets),
+    ]
     return dg.Definitions(
-        assets=with_freshness(
-            [
-                *raw.ASSETS,
-                *model.ASSETS,
-                *evaluation.ASSETS,
-                *recommendations.ASSETS,
-                *releases.ASSETS,
-                *requests.ASSETS,
-                *events.ASSETS,
-                *exports.export_assets(targets),
-            ]
-        ),
+        assets=[*outside.SPECS, *with_freshness(with_catalog(made))],
         asset_checks=make_asset_checks(),
         jobs=[*JOBS, *(EXPORT_JOBS if targets else [])],
         schedules=SCHEDULES,

@@ -34,6 +34,12 @@ def one_row(con: duckdb.DuckDBPyConnection, query: str, parameters: Any = None) 
     return tuple(values)
 
 
+def database_file(con: duckdb.DuckDBPyConnection) -> str:
+    """Path of the database that a connection has opened."""
+    query = "SELECT path FROM duckdb_databases() WHERE database_name = current_database()"
+    return str(one_row(con, query)[0])
+
+
 def count_rows(con: duckdb.DuckDBPyConnection, table: str) -> int:
     """Rows of a table."""
     return int(one_row(con, f"SELECT count(*) FROM {table}")[0])

@@ -10,6 +10,10 @@ import pytest
 
 from orchestration.definitions import build_defs
 from tests.command import ROOT
+from warehouse.code import code_version
+from warehouse.schemas.definitions import columns_of
+from warehouse.schemas.lineage import LINEAGE, sources_of
+from warehouse.schemas.models import WORKING_MODELS
 
 SNAPSHOT = Path(__file__).parent / "graph.json"
 
@@ -27,9 +31,28 @@ def test_every_asset_explains_itself(specs: list[dg.AssetSpec]) -> None:
         assert spec.group_name == spec.key.path[0], f"{name}: the group is the schema"
         assert spec.kinds, f"{name} has no kinds"
         assert spec.owners, f"{name} has no owner"
-        assert spec.code_version, f"{name} has no code version"
+        assert spec.group_name == "outside" or spec.code_version == code_version(), f"{name}: not the code's version"
         assert spec.description, f"{name} has no description"
         assert len(spec.description) > 40, f"{name} has no description worth the name"
+
+
+def test_columns_come_from_columns_of_assets_upstream(specs: list[dg.AssetSpec]) -> None:
+    tables = {".".join(spec.key.path): spec for spec in specs}
+    columns = {table: set(columns_of(table)) for table in WORKING_MODELS}
+    for table, spec in tables.items():
+        if table in columns:
+            shown = spec.metadata["dagster/column_schema"].columns
+            assert {column.name for column in shown if column.description} == columns[table]
+            assert "dagster/code_references" in spec.metadata
+    for table, lineage in LINEAGE.items():
+        upstream, new = set[str](), {table}
+        while new:
+            upstream |= new
+            new = {".".join(dep.asset_key.path) for name in new for dep in tables[name].deps} - upstream
+        assert set(lineage) <= columns[table]
+        for owner, column in (source for sources in sources_of(table).values() for source in sources):
+            assert column in columns[owner], (table, owner, column)
+            assert owner in upstream - {table}, (table, owner)
 
 
 def test_graph_is_as_recorded(specs: list[dg.AssetSpec]) -> None:
