@@ -31,10 +31,10 @@ LINEAGE: dict[str, Columns] = {
         "likes_with_vector": (*_LIKES, "raw.genome.movie_id"),
     },
     "model.annoy_indexes": {
-        "items": ("model.user_vectors.user_id",),
-        "dimensions": ("model.user_vectors.vector",),
-        "sha256": ("model.user_vectors.vector",),
-        "recall": ("model.user_vectors.vector",),
+        "items": ("model.likes.user_id",),
+        "dimensions": _FILMS,
+        "sha256": (*_LIKES, *_FILMS),
+        "recall": (*_LIKES, *_FILMS),
     },
     "model.item_models": {"films": ("model.film_likes.likes",), "sha256": (*_LIKES, "model.film_likes.likes")},
     "model.evaluation": dict.fromkeys(("value", "ci_low", "ci_high", "ahead", "ahead_low", "ahead_high"), _MEASURED)
