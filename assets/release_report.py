@@ -14,6 +14,7 @@ from typing import Any
 import duckdb
 import jinja2
 
+from assets.experiment_plot import experiment_plot
 from recommender.evaluation.evaluate import CURRENT, Measurement
 from recommender.evaluation.metrics import ACCURACY, HEADLINE
 from warehouse.releases.reader import example_pairs
@@ -73,6 +74,7 @@ def render_report(
     files: Sequence[Mapping[str, Any]],
     live: Mapping[str, Any] | None = None,
     live_results: Sequence[CheckResult] = (),
+    experiments: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """Write the page.
 
@@ -90,6 +92,8 @@ def render_report(
         Registry entry of the release it was compared with.
     live_results : sequence of CheckResult
         Checks recorded for that one.
+    experiments : sequence of mapping
+        Of late, the newest first (`warehouse.experiments.reading.described`).
 
     Returns
     -------
@@ -113,6 +117,7 @@ def render_report(
         headline=_headline(measured, {found.check_name: found for found in results}),
         charts=charts(results, live_results),
         rows=_row_counts(entry, live),
+        experiments=[(found, experiment_plot(found)) for found in experiments],
         examples=example_pairs(con, count=4, films=5),
         parameters=json.loads(row[0]) if row else {},
         files=files,

@@ -18,6 +18,7 @@ from checks.tables.content import Context
 from checks.tables.suite import results_of, thresholds_version
 from recommender.parameters import ModelParameters
 from warehouse.database import Warehouse
+from warehouse.experiments.reading import described_experiments
 from warehouse.files import write_text
 from warehouse.home_parameters import HomeParameters
 from warehouse.releases.promotion import promote, refuse_what_no_longer_passes, was_rolled_back
@@ -36,6 +37,10 @@ STAGED = dg.AssetKey(["published", "staged_release"])
 
 PLOTTED_CHECKS = ("overlap_jaccard", "pairs_changed", "catalogue_coverage", "popular_share")
 """Checks whose values are repeated among the numbers that the UI plots over time."""
+
+
+REPORTED_EXPERIMENTS = 3
+"""Of late, shown in the report of a release."""
 
 
 class RetentionConfig(dg.Config):
@@ -109,8 +114,9 @@ def _write_report(warehouse: Warehouse, staged: StagedRelease) -> tuple[Path, fl
         live_results = recorded_results(warehouse.con, live["release"]) if live else []
         with open_release(warehouse.home, staged.release) as con:
             text = render_report(
-                con, entries[staged.release], staged.results, input_files(warehouse.con), live, live_results
-            )
+                con, entries[staged.release], staged.results, input_files(warehouse.con), live, live_results,
+                described_experiments(warehouse.home)[:REPORTED_EXPERIMENTS],
+            )  # fmt: skip
         write_text(path, text)
     return path, round(time.perf_counter() - started, 3)
 

@@ -88,23 +88,13 @@ def simulate(users: Users, experiments: int, seed: int) -> Looks:
     return Looks(*(Moments(*(np.stack(sums, axis=-1) for sums in zip(*side, strict=True))) for side in days))
 
 
-class Outcome(NamedTuple):
-    """The first decision of each experiment, and the day of it; `TOO_EARLY` and the last day if there was none."""
-
-    decisions: NDArray[np.str_]
-    days: NDArray[np.int64]
-
-
-def first_decision(looks: Looks, margin: float, share: float) -> Outcome:
-    """Look after each day and stop at the first decision."""
+def decisions(looks: Looks, margin: float, share: float) -> NDArray[np.str_]:
+    """What a look after each day says, shape (experiments, days)."""
     found = compare(looks.champion, looks.challenger, margin)
-    said = decide(looks.champion, looks.challenger, found, share)
-    decided = said != TOO_EARLY
-    day = np.where(decided.any(axis=1), decided.argmax(axis=1), said.shape[1] - 1)
-    return Outcome(said[np.arange(len(said)), day], day + 1)
+    return decide(looks.champion, looks.challenger, found, share)
 
 
-def first_naive_winner(looks: Looks) -> NDArray[np.bool_]:
+def naive_winner(looks: Looks) -> NDArray[np.bool_]:
     """Whether somebody who looks at an ordinary 95% interval after each day ever sees it exclude 0."""
     theirs, ours = ratio(looks.champion), ratio(looks.challenger)
     with np.errstate(invalid="ignore"):
@@ -120,16 +110,18 @@ def chunks(users: Users, experiments: int, seed: int) -> Iterator[Looks]:
 
 
 def summary(users: Users, margin: float, experiments: int, seed: int = 0) -> dict[str, float]:
-    """Shares of the decisions, quartiles of the days until one, and the share of winners by naive looking."""
-    outcomes, naive = [], []
+    """Shares of the experiments of which each decision is ever said, or none (`TOO_EARLY`); quartiles of the days until
+    the first; and the share of those that ever have a winner by naive looking."""
+    looked, naive = [], []
     for looks in chunks(users, experiments, seed):
-        outcomes.append(first_decision(looks, margin, users.share))
-        naive.append(first_naive_winner(looks))
-    said = np.concatenate([found.decisions for found in outcomes])
-    days = np.concatenate([found.days for found in outcomes])[said != TOO_EARLY]
-    words = (BETTER, WORSE, NO_DIFFERENCE, TOO_EARLY, VIOLATED)
+        looked.append(decisions(looks, margin, users.share))
+        naive.append(naive_winner(looks))
+    said = np.concatenate(looked)
+    decided = said != TOO_EARLY
+    days = decided.argmax(axis=1)[decided.any(axis=1)] + 1
     return {
-        **{word: float(np.mean(said == word)) for word in words},
+        **{word: float((said == word).any(axis=1).mean()) for word in (BETTER, WORSE, NO_DIFFERENCE, VIOLATED)},
+        TOO_EARLY: float(1.0 - decided.any(axis=1).mean()),
         **dict(zip(("q25", "median", "q75"), np.quantile(days, [0.25, 0.5, 0.75]) if len(days) else [np.nan] * 3,
                    strict=True)),
         "naive": float(np.mean(np.concatenate(naive))),

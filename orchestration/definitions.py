@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from assets import evaluation, events, exports, model, outside, raw, recommendations, releases, requests
+from assets import evaluation, events, experiments, exports, model, outside, raw, recommendations, releases, requests
 from checks.asset_checks import make_asset_checks
 from orchestration.catalog import with_catalog
 from orchestration.exports import JOBS as EXPORT_JOBS
@@ -44,6 +44,7 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         *releases.ASSETS,
         *requests.ASSETS,
         *events.ASSETS,
+        *experiments.ASSETS,
         *exports.export_assets(targets),
     ]
     return dg.Definitions(

@@ -91,7 +91,7 @@ class Recorder:
         cached: bool = False,
     ) -> None:
         """Count an answer and log it; without an id it is a refusal."""
-        snapshot, variant = chosen
+        snapshot, variant, experiment = chosen
         if status == 200:
             ANSWERS.labels(snapshot.release, variant, answer.engine).inc()
             if not answer.recommended:
@@ -118,5 +118,6 @@ class Recorder:
                 cached=cached,
                 answer_id=answer_id,
                 client=client,
+                experiment=experiment,
             )
         )

@@ -57,6 +57,7 @@ class LoggedRequest(NamedTuple):
     cached: bool
     answer_id: str | None
     client: str | None
+    experiment: str | None = None
 
 
 def log_folder(home: Home) -> Path:

@@ -71,7 +71,7 @@ class Service:
 
     def __init__(self, home: Home, settings: ServingSettings, workers: int = 1) -> None:
         self.settings = settings
-        self.releases = LiveReleases(home, settings.challenger_share, self._changed)
+        self.releases = LiveReleases(home, self._changed)
         self.remote = RemoteReleases(home, settings) if settings.store else None
         self.recorder = Recorder(home, settings)
         self.events = JournalReader(home, self._served)
@@ -235,6 +235,8 @@ class Service:
             410 naming `cursor`, if the release was retired; 422, if no release made the cursor.
         """
         cursor = read_cursor(text)
+        if cursor.release == chosen.snapshot.release:
+            return chosen
         for variant, snapshot in (("champion", self.releases.champion), ("challenger", self.releases.challenger)):
             if snapshot is not None and snapshot.release == cursor.release:
                 return Chosen(snapshot, cast(Variant, variant))

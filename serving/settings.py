@@ -42,9 +42,6 @@ class ServingSettings(BaseModel):
     exact_up_to_likes: int = Field(
         default=3_000_000, ge=0, description="Likes up to which auto means exact: there it stays below 10 ms."
     )
-    challenger_share: float = Field(
-        default=0.1, ge=0.0, le=1.0, description="Share of clients answered by the challenger, if there is one."
-    )
     poll_seconds: float = Field(default=0.5, gt=0.0, description="How often the published links are looked at.")
     store: str = Field(
         default="",

@@ -57,6 +57,9 @@ OTHER_STEPS = (
 )
 """Steps of ingest and retirement."""
 
+EXPERIMENT_STEPS = ("experiment_recorded", "link_swapped", "exposure_ending")
+"""Steps of starting and stopping an experiment, after its tables; the next writer brings the files in line."""
+
 STORE_STEPS = (
     "store_file_sent",
     "store_files_sent",

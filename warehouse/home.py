@@ -93,6 +93,11 @@ class Home:
         return self.published / "challenger.duckdb"
 
     @property
+    def exposure(self) -> Path:
+        """Which clients meet the challenger: the experiment that runs, if any."""
+        return self.published / "exposure.json"
+
+    @property
     def requests(self) -> Path:
         """Log of the HTTP service: Parquet files waiting to be loaded."""
         return self.root / "requests"

@@ -59,6 +59,11 @@ def _add_answers(con: duckdb.DuckDBPyConnection) -> None:
         con.execute(f"ALTER TABLE ops.served_requests ADD COLUMN IF NOT EXISTS {column} VARCHAR")
 
 
+def _add_experiment(con: duckdb.DuckDBPyConnection) -> None:
+    """Requests are logged with the experiment that chose who answered; those from before had none."""
+    con.execute("ALTER TABLE ops.served_requests ADD COLUMN IF NOT EXISTS experiment VARCHAR")
+
+
 MIGRATIONS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
     1: _add_details,
     2: _add_score,
@@ -66,6 +71,7 @@ MIGRATIONS: dict[int, Callable[[duckdb.DuckDBPyConnection], None]] = {
     4: _add_lists,
     5: _add_conditions,
     6: _add_answers,
+    7: _add_experiment,
 }
 """What leads to a version from the one before, in order."""
 

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli import inspect, keys, recommend, releases, run, serve, store
+from orchestration.cli import experiments, inspect, keys, recommend, releases, run, serve, store
 from orchestration.cli.common import one_line_errors
 from warehouse.home import HOME_VARIABLE, Home
 from warehouse.logs import LogFormError, as_json
@@ -26,6 +26,7 @@ app = typer.Typer(
 for group in (run, releases, inspect, recommend, serve, store):
     app.add_typer(group.commands)
 app.add_typer(keys.commands, name="keys")
+app.add_typer(experiments.commands, name="experiment")
 
 
 @app.callback()

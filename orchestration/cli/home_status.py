@@ -13,6 +13,7 @@ import dagster as dg
 from orchestration.definitions import build_defs
 from orchestration.instance import prepare_instance
 from recommender.errors import MarqueeError
+from warehouse.experiments.reading import described_experiments
 from warehouse.exports.settings import configured_targets
 from warehouse.home import Home
 from warehouse.ingest.landing import REFUSED, landed_files
@@ -30,8 +31,9 @@ def home_status(home: Home) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``live`` (release, age_hours, state), ``challenger``, ``writer`` (who is writing, or None), ``open_in`` (another
-        process that has the working database open and keeps writers waiting, or None), ``runs`` (the last ones),
+        ``live`` (release, age_hours, state), ``challenger``, ``experiment`` (the one that runs: name and decision, or
+        None), ``writer`` (who is writing, or None), ``open_in`` (another process that has the working database open
+        and keeps writers waiting, or None), ``runs`` (the last ones),
         ``schedules`` (with the next tick), ``sensors``, ``landing`` (files waiting and refused), ``store`` (what is
         live in that of MARQUEE_STORE, or why nobody knows; None without one), ``targets`` (of exports.toml, each with
         the release that was exported last), ``bytes``.
@@ -43,6 +45,7 @@ def home_status(home: Home) -> dict[str, Any]:
             "home": str(home.root),
             "live": _live(home),
             "challenger": live_release(home, home.challenger),
+            "experiment": _experiment(home),
             "writer": writer,
             "open_in": None if reader and writer and reader["pid"] == writer.get("pid") else reader,
             "runs": _runs(instance),
@@ -100,6 +103,11 @@ def _targets(home: Home, instance: dg.DagsterInstance) -> list[dict[str, Any]]:
         release = made.metadata["release"].value if made else None
         found.append({"name": name, "address": spec.address.shown, "release": release})
     return found
+
+
+def _experiment(home: Home) -> dict[str, Any] | None:
+    running = [entry for entry in described_experiments(home) if entry["state"] == "running"]
+    return {name: running[0][name] for name in ("experiment", "decision")} if running else None
 
 
 def _runs(instance: dg.DagsterInstance) -> list[dict[str, Any]]:
@@ -165,6 +173,8 @@ def printed_status(found: dict[str, Any]) -> str:
         lines.append("live       nothing yet; make a release with: marquee run")
     else:
         lines.append(f"live       {live['release']}, {live['age_hours']} hours old, {live.get('last_event', '')}")
+    if found["experiment"]:
+        lines.append(f"experiment {found['experiment']['experiment']}: {found['experiment']['decision']}")
     lines.append(f"writing    {writer['purpose']} since {writer['since']} (process {writer['pid']})" if writer else
                  "writing    nobody")  # fmt: skip
     if found["open_in"]:

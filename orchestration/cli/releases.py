@@ -1,4 +1,4 @@
-"""Commands about releases: `releases`, `promote`, `withdraw`, `rollback`, `retire`, `diff` and `export`.
+"""Commands about releases: `releases`, `promote`, `rollback`, `retire`, `diff` and `export`.
 
 Belongs here: their arguments and what is printed. What they do is in `warehouse.releases` and
 `warehouse.exports`.
@@ -47,30 +47,18 @@ def promote(
     release: Annotated[str, typer.Argument(help="Name of a staged or superseded release.")],
     why: Why = "",
     force: Annotated[bool, typer.Option(help="In spite of failed checks; needs --why.")] = False,
-    challenger: Annotated[
-        bool, typer.Option("--challenger", help="Put it beside the live one, as published/challenger.duckdb.")
-    ] = False,
 ) -> None:
-    """Make a release the live one, or the challenger; refuses what has not passed every blocking check."""
+    """Make a release the live one; refuses what has not passed every blocking check."""
     from checks.release.suite import REQUIRED_CHECKS
     from warehouse.releases import promotion, registry
 
-    act, role = (promotion.challenge, "the challenger") if challenger else (promotion.promote, "live")
     home = existing(home_of(context))
     with writing(home, f"promote {release}") as warehouse:
-        changed = act(warehouse, release, REQUIRED_CHECKS, who=registry.acting_user(), why=why, force=force)
-    print(f"{release} is {role}" if changed else f"{release} was {role} already")
-    if not challenger:
-        publish_where_set(home)
-
-
-@commands.command()
-def withdraw(context: typer.Context, why: Why = "") -> None:
-    """Have no challenger any more; the live release is not touched."""
-    from warehouse.releases import promotion, registry
-
-    with writing(existing(home_of(context)), "withdraw") as warehouse:
-        print(f"{promotion.withdraw(warehouse, who=registry.acting_user(), why=why)} is no longer the challenger")
+        changed = promotion.promote(
+            warehouse, release, REQUIRED_CHECKS, who=registry.acting_user(), why=why, force=force
+        )
+    print(f"{release} is live" if changed else f"{release} was live already")
+    publish_where_set(home)
 
 
 @commands.command()

@@ -1,11 +1,10 @@
-"""Which releases are being served right now: champion and, where there is one, challenger.
+"""Which releases are being served right now: champion and, while an experiment runs, challenger.
 
-Belongs here: following the published links, loading what they point to, and deciding which variant a client meets. Does
-not belong here: what a snapshot holds (`serving.releases.snapshot`), changing the links
-(`warehouse.releases.registry`).
+Belongs here: following the published links and the experiment, loading what they point to, and which variant a client
+meets. Does not belong here: what a snapshot holds (`serving.releases.snapshot`), changing the links
+(`warehouse.releases.promotion`), or dividing the clients (`warehouse.releases.exposure`).
 """
 
-import hashlib
 import logging
 import threading
 import time
@@ -18,6 +17,8 @@ from cachetools import TTLCache
 from serving.cursors import Cursor, gone, require_own
 from serving.releases.snapshot import Snapshot, SnapshotError, cursor_key, load_snapshot
 from warehouse.home import Home
+from warehouse.releases.exposure import Exposure, read_exposure
+from warehouse.releases.registry import ReleaseError
 
 Variant = Literal["champion", "challenger"]
 
@@ -32,10 +33,11 @@ KEPT_SECONDS = 300.0
 
 
 class Chosen(NamedTuple):
-    """What answers one request, from its beginning to its end."""
+    """What answers one request, from its beginning to its end; `experiment` is that which chose, if one did."""
 
     snapshot: Snapshot
     variant: Variant
+    experiment: str | None = None
 
 
 logger = logging.getLogger("marquee.serving")
@@ -50,20 +52,12 @@ def linked_file(link: Path) -> Path | None:
     return target if target.exists() else None
 
 
-def bucket(salt: str, client: str) -> float:
-    """Place a client on [0, 1), evenly, and always the same for the same salt."""
-    digest = hashlib.sha256(f"{salt}\0{client}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2.0**64
-
-
 class LiveReleases:
     """The snapshots being served. `look` follows the links; readers take a snapshot and keep it while they answer.
 
     Parameters
     ----------
     home : Home
-    challenger_share : float
-        Share of the clients with a key that meets the challenger.
     on_change : callable, optional
         Called with (variant, old snapshot or None, new snapshot or None) after each change.
     """
@@ -71,16 +65,17 @@ class LiveReleases:
     def __init__(
         self,
         home: Home,
-        challenger_share: float,
         on_change: Callable[[Variant, Snapshot | None, Snapshot | None], None] | None = None,
     ) -> None:
-        self.home, self.challenger_share = home, challenger_share
+        self.home = home
+        self.exposure: Exposure | None = None
         self.champion: Snapshot | None = None
         self.challenger: Snapshot | None = None
         self.problem = ""
         self._on_change = on_change or (lambda variant, old, new: None)
         self._failed: dict[Path, tuple[str, float]] = {}
         self._gone = False
+        self._damage = ""
         self._looking = threading.Lock()
         self._kept: TTLCache[str, Snapshot] = TTLCache(KEPT_RELEASES, KEPT_SECONDS)
         self._reading = threading.Lock()
@@ -99,15 +94,28 @@ class LiveReleases:
             self.problem = ""
             champion = self._follow("champion", self.home.current)
             challenger = self._follow("challenger", self.home.challenger)
+            self.exposure = self._exposed()
             return champion or challenger
 
     def behind(self) -> bool:
-        """Whether the links point elsewhere than to what is being served; costs two system calls."""
+        """Whether links or experiment are other than what is being served; costs three system calls."""
         for link, serving in ((self.home.current, self.champion), (self.home.challenger, self.challenger)):
             path = linked_file(link)
             if (path and path.stem) != (serving and serving.release):
                 return True
-        return False
+        return self._exposed() != self.exposure
+
+    def _exposed(self) -> Exposure | None:
+        """The experiment that runs; none if its file is damaged, which is told once."""
+        try:
+            exposure = read_exposure(self.home)
+        except ReleaseError as error:
+            if str(error) != self._damage:
+                logger.error("%s", error)
+            self._damage = str(error)
+            return None
+        self._damage = ""
+        return exposure
 
     def choose(self, client: str | None) -> Chosen | None:
         """Pick the snapshot that answers a client; None if nothing is live.
@@ -115,16 +123,18 @@ class LiveReleases:
         Parameters
         ----------
         client : str or None
-            The client's key. Requests without one are answered by the champion.
+            The client's key. Requests without one are answered by the champion, and are not part of an experiment.
         """
-        champion, challenger = self.champion, self.challenger
+        champion, challenger, exposure = self.champion, self.challenger, self.exposure
         if champion is None:
             return None
-        if client is None or challenger is None or challenger is champion:
+        if client is None or challenger is None or challenger is champion or exposure is None:
             return Chosen(champion, "champion")
-        if bucket(challenger.release, client) < self.challenger_share:
-            return Chosen(challenger, "challenger")
-        return Chosen(champion, "champion")
+        if exposure.challenger != challenger.release:  # about to be loaded
+            return Chosen(champion, "champion")
+        if exposure.meets_challenger(client):
+            return Chosen(challenger, "challenger", exposure.experiment)
+        return Chosen(champion, "champion", exposure.experiment)
 
     def kept(self, cursor: Cursor) -> Snapshot:
         """Load the release of a cursor again; it stays in memory for a while, for the pages after this one.

@@ -31,7 +31,7 @@ def read_tables(home: Home) -> str:
 
 def follow(home: Home, stop: Any, results: Any) -> None:
     """Body of a process that reads as the command line does, and another way as the service does."""
-    served = LiveReleases(home, 0.0)
+    served = LiveReleases(home)
     films: list[int] = []
     seen, errors, reads = set(), [], 0
     while not stop.is_set():

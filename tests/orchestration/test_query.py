@@ -64,10 +64,11 @@ def test_diff_names_the_parameters_that_differ_and_no_others(three_releases: Pat
 def test_releases_say_why_one_is_live(home_of_two: Path) -> None:
     newer, live = (entry["release"] for entry in marquee_json(home_of_two, "releases")["releases"])
     marquee(home_of_two, "rollback", "--why", "the old lists were better")
-    marquee(home_of_two, "promote", newer, "--challenger", "--why", "to compare")
+    marquee(home_of_two, "experiment", "start", "one", "--challenger", newer, "--why", "to compare")
     marquee(home_of_two, "promote", newer, "--why", "it won")
-    marquee(home_of_two, "promote", live, "--challenger", "--why", "to compare again")
-    marquee(home_of_two, "withdraw", "--why", "enough")
+    marquee(home_of_two, "experiment", "stop", "one", "--withdraw", "--why", "it went live")
+    marquee(home_of_two, "experiment", "start", "two", "--challenger", live, "--why", "to compare again")
+    marquee(home_of_two, "experiment", "stop", "two", "--withdraw", "--why", "enough")
     (line,) = (line for line in marquee(home_of_two, "releases").stdout.splitlines() if line.startswith(newer))
     assert "it won" in line
     assert "it won" in marquee(home_of_two, "status").stdout

@@ -14,11 +14,13 @@ import pytest
 
 from recommender.errors import MarqueeError
 from serving.http.app import create_app
-from serving.releases.follower import LiveReleases, bucket
+from serving.releases.follower import LiveReleases
 from serving.releases.snapshot import load_snapshot
 from serving.settings import ServingSettings
 from tests.serving.conftest import TestClient, TwoReleases
-from warehouse.files import point_link
+from warehouse.files import point_link, write_json
+from warehouse.home import Home
+from warehouse.releases.exposure import Exposure, bucket
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
@@ -29,7 +31,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 20.0) -> None:
 
 
 def test_a_new_release_is_picked_up_and_the_old_one_let_go(releases: TwoReleases) -> None:
-    live = LiveReleases(releases.home, 0.0)
+    live = LiveReleases(releases.home)
     assert live.look()
     assert not live.look()
     old = live.champion
@@ -47,7 +49,7 @@ def test_a_new_release_is_picked_up_and_the_old_one_let_go(releases: TwoReleases
 
 
 def test_files_of_a_release_that_was_let_go_are_closed(releases: TwoReleases) -> None:
-    live = LiveReleases(releases.home, 0.0)
+    live = LiveReleases(releases.home)
     live.look()
     maps = Path("/proc/self/maps")
     assert str(releases.home.pack_folder(releases.second)) in maps.read_text(encoding="utf-8")
@@ -59,7 +61,7 @@ def test_files_of_a_release_that_was_let_go_are_closed(releases: TwoReleases) ->
 
 
 def test_a_damaged_release_leaves_the_one_before_in_place(releases: TwoReleases) -> None:
-    live = LiveReleases(releases.home, 0.0)
+    live = LiveReleases(releases.home)
     live.look()
     shutil.rmtree(releases.home.pack_folder(releases.first))
     releases.switch(releases.first)
@@ -81,7 +83,7 @@ def test_a_link_that_points_nowhere_keeps_what_is_served(
     releases: TwoReleases, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(logging.getLogger("marquee"), "propagate", True)
-    live = LiveReleases(releases.home, 0.0)
+    live = LiveReleases(releases.home)
     live.look()
     releases.home.current.unlink()
     assert not live.look()
@@ -175,9 +177,15 @@ def test_several_workers_share_one_deployment_and_sum_their_metrics(
         assert f'marquee_release_served{{release="{releases.second}",variant="champion"}} 1.0' in text
 
 
+def expose(home: Home, exposure: Exposure) -> None:
+    """Have an experiment run, the way its start does."""
+    point_link(home.challenger, f"{exposure.challenger}.duckdb")
+    write_json(home.exposure, exposure._asdict())
+
+
 def test_a_client_always_meets_the_same_variant_and_the_share_is_kept(releases: TwoReleases) -> None:
-    point_link(releases.home.challenger, f"{releases.first}.duckdb")
-    settings = ServingSettings(request_log=False, challenger_share=0.3)
+    expose(releases.home, Exposure("longer-lists", releases.first, 0.3))
+    settings = ServingSettings(request_log=False)
     with TestClient(create_app(releases.home, settings)) as client:
         met = {}
         for number in range(400):
@@ -195,17 +203,26 @@ def test_a_client_always_meets_the_same_variant_and_the_share_is_kept(releases: 
 
 
 def test_the_challenger_leaves_and_may_become_champion(releases: TwoReleases) -> None:
-    point_link(releases.home.challenger, f"{releases.first}.duckdb")
-    live = LiveReleases(releases.home, 1.0)
+    expose(releases.home, Exposure("everybody", releases.first, 1.0))
+    live = LiveReleases(releases.home)
     live.look()
     challenger = live.challenger
     assert challenger is not None
-    chosen = live.choose("somebody")
-    assert chosen == (challenger, "challenger")
+    assert live.choose("somebody") == (challenger, "challenger", "everybody")
+    assert live.choose(None) == (live.champion, "champion", None)
+    write_json(releases.home.exposure, Exposure("nobody", releases.first, 0.0)._asdict())
+    assert live.behind()
+    live.look()
+    assert live.choose("somebody") == (live.champion, "champion", "nobody")
+    releases.home.exposure.write_text("{")
+    live.look()
+    assert live.choose("somebody") == (live.champion, "champion", None), "without an experiment nobody meets it"
+    assert not live.behind()
+    write_json(releases.home.exposure, Exposure("everybody", releases.first, 1.0)._asdict())
     releases.switch(releases.first)
     live.look()
     assert live.champion is challenger  # loaded once, shared
-    assert live.choose("somebody") == (challenger, "champion")
+    assert live.choose("somebody") == (challenger, "champion", None)
     releases.home.challenger.unlink()
     live.look()
     assert live.challenger is None

@@ -7,7 +7,7 @@ from serving.settings import SETTINGS_VARIABLE, ServingSettings, settings_from_e
 
 
 def test_what_a_server_hands_over_a_worker_reads_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    chosen = ServingSettings(engine="exact", challenger_share=0.25, rate_burst=7)
+    chosen = ServingSettings(engine="exact", cached_answers=25, rate_burst=7)
     monkeypatch.setenv(SETTINGS_VARIABLE, chosen.model_dump_json())
     assert settings_from_environment() == chosen
     monkeypatch.delenv(SETTINGS_VARIABLE)

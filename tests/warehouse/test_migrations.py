@@ -33,6 +33,7 @@ def test_a_home_from_before_there_were_versions_gets_the_new_columns_and_keeps_i
         con.execute("ALTER TABLE recs.pair_recommendations DROP score")
         con.execute("ALTER TABLE ops.served_requests DROP answer_id")
         con.execute("ALTER TABLE ops.served_requests DROP client")
+        con.execute("ALTER TABLE ops.served_requests DROP experiment")
         con.execute("DROP TABLE ops.events")
         con.execute("DROP TABLE ops.request_files")
         con.execute(f"INSERT INTO raw.source_files VALUES ('ratings.csv', 1, '{'0' * 64}', 3, 2, 1)")

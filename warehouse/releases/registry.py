@@ -79,13 +79,6 @@ def insert_event(con: duckdb.DuckDBPyConnection, release: str, event: str, who: 
     con.execute("INSERT INTO ops.release_events VALUES (?, ?, ?, ?, ?)", [release, event, utc_now(), who, why])
 
 
-def record_event(warehouse: Warehouse, release: str, event: str, who: str, why: str) -> None:
-    """Record what happened to a release in a transaction of its own, and renew the copy for readers."""
-    with warehouse.transaction() as con:
-        insert_event(con, release, event, who, why)
-    mirror_registry(warehouse)
-
-
 def release_state(home: Home, release: str, events: list[str], blocked: bool) -> str:
     """One word for where a release stands: live, challenger, retired, rejected, rolled_back, superseded or staged."""
     if live_release(home) == release:

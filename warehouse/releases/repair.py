@@ -9,6 +9,7 @@ import json
 from warehouse.database import Warehouse
 from warehouse.files import remove_leftovers
 from warehouse.queries import count_rows
+from warehouse.releases.exposure import repair_exposure
 from warehouse.releases.registry import (
     REGISTRY_MIRROR,
     STAGING_NOTE,
@@ -50,7 +51,7 @@ def repair(warehouse: Warehouse) -> list[str]:
     if not done and _mirror_is_behind(warehouse):
         mirror_registry(warehouse)
         done.append(f"brought {REGISTRY_MIRROR} up to date")
-    return done
+    return done + repair_exposure(warehouse)
 
 
 def _drop_unregistered(warehouse: Warehouse) -> list[str]:

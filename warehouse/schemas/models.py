@@ -3,6 +3,7 @@
 Belongs here: the three lists. Does not belong here: the models (`raw`, `model`, `recs`, `ops`, `published`).
 """
 
+from warehouse.schemas.experiments import ExperimentEvents, Experiments
 from warehouse.schemas.model import AnnoyIndexes, Evaluation, FilmLikes, ItemModels, Likes, UserVectors
 from warehouse.schemas.ops import (
     CheckResults,
@@ -79,6 +80,8 @@ WORKING_MODELS: dict[str, type[Table]] = {
     "ops.served_requests": ServedRequests,
     "ops.event_files": EventFiles,
     "ops.events": Events,
+    "ops.experiments": Experiments,
+    "ops.experiment_events": ExperimentEvents,
 }
 """Models of the working database's tables."""
 

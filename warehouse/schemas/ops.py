@@ -136,6 +136,7 @@ class ServedRequests(Table):
     cached: pl.Boolean = pa.Field(description="Whether the answer came from the cache.")
     answer_id: pl.String = pa.Field(nullable=True, description="What events call the answer; NULL of refusals.")
     client: pl.String = pa.Field(nullable=True, description="Hash of the client's key; NULL without a key.")
+    experiment: pl.String = pa.Field(nullable=True, description="The experiment that chose the variant, if one did.")
 
 
 class EventFiles(Table):
