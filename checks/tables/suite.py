@@ -87,6 +87,8 @@ BOOKS = (
     "ops.served_requests",
     "ops.event_files",
     "ops.events",
+    "ops.experiments",
+    "ops.experiment_events",
 )
 
 
