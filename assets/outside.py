@@ -1,4 +1,4 @@
-"""The outside group: what the platform reads and who reads it, so that the graph shows the whole way.
+"""The groups inputs and consumers: what the platform reads and who reads it, so that the graph shows the whole way.
 
 Belongs here: external assets, and observing them from the steps that meet them. Does not belong here: anything the
 platform makes. Exports are assets of their own (`assets.exports`), because runs make them.
@@ -10,13 +10,13 @@ import dagster as dg
 
 from assets.common import OWNERS
 
-DATA_SET, LANDING, EVENTS, SERVICE, REQUEST_LOG = (
-    dg.AssetKey(["outside", name]) for name in ("data_set", "landing", "events", "service", "request_log")
-)
+GROUPS = ("inputs", "consumers")
+DATA_SET, LANDING, EVENTS = (dg.AssetKey(["inputs", name]) for name in ("data_set", "landing", "events"))
+SERVICE, REQUEST_LOG = (dg.AssetKey(["consumers", name]) for name in ("service", "request_log"))
 LIVE = dg.AssetKey(["published", "live_release"])
 
 SPECS = [
-    dg.AssetSpec(key, deps=deps, description=text, group_name="outside", kinds=kinds, owners=OWNERS)
+    dg.AssetSpec(key, deps=deps, description=text, group_name=key.path[0], kinds=kinds, owners=OWNERS)
     for key, deps, kinds, text in (
         (DATA_SET, [], {"csv"}, "The source: a folder, a zip, an address or a known name, with MovieLens' files."),
         (EVENTS, [], {"sqlite"}, "What people did: the journal `events/`, by HTTP and from streams."),
