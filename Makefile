@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MARQUEE_HOME ?= $(CURDIR)/var
 
-.PHONY: setup run test check coverage dev serve lint format lock bench faults week deployment events clean
+.PHONY: setup run test check coverage dev serve lint format lock bench faults week deployment events stream clean
 
 setup: .venv/compiled
 
@@ -76,6 +76,9 @@ deployment: setup
 
 events: setup
 	$(BIN)/python -m tests.campaigns.events
+
+stream: setup
+	$(BIN)/python -m tests.campaigns.stream
 
 clean:
 	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* benchmarks/out

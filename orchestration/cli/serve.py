@@ -1,6 +1,7 @@
-"""Commands beside the pipeline: `serve`, the HTTP service, and `synth`, generated data to try it with.
+"""Commands beside the pipeline: `serve`, the HTTP service, `stream`, events from Kafka, and `synth`, generated data.
 
-Belongs here: their arguments. The service is `serving.http`, the generator `benchmarks.synth`.
+Belongs here: their arguments. The service is `serving.http`, the stream `serving.stream`, the generator
+`benchmarks.synth`.
 """
 
 import time
@@ -9,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli.common import JsonFlag, home_of, print_json
+from orchestration.cli.common import JsonFlag, existing, home_of, print_json
 from warehouse.home import Home
 
 commands = typer.Typer()
@@ -47,6 +48,21 @@ def serve(
 
         StoreCache(store, home.root, settings.cache_bytes)
     serve_http(home, host=host, port=port, workers=workers, settings=settings, own=own, insecure=insecure)
+
+
+@commands.command()
+def stream(
+    context: typer.Context,
+    url: Annotated[str, typer.Argument(metavar="URL", help="kafka://host:port/topic; several brokers with commas.")],
+    config: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="More properties of the Kafka client: name=value per line.")
+    ] = None,
+    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of loopback for Prometheus; 0: none.")] = 0,
+) -> None:
+    """Take the events of a Kafka topic in, each once, until told to stop."""
+    from serving.stream.run import run_stream
+
+    run_stream(existing(home_of(context)), url, config, metrics_port)
 
 
 @commands.command()

@@ -41,6 +41,10 @@ CREATE TABLE segments (
 CREATE TABLE offsets (
     topic TEXT, partition INTEGER, next INTEGER NOT NULL, PRIMARY KEY (topic, partition)
 ) WITHOUT ROWID;
+CREATE TABLE refused (
+    topic TEXT NOT NULL, partition INTEGER NOT NULL, offset INTEGER NOT NULL, reason TEXT NOT NULL, raw BLOB NOT NULL,
+    bytes INTEGER NOT NULL, refused_at INTEGER NOT NULL
+);
 """
 """Times are microseconds since 1970; a segment that is not sealed yet has no sealed_at."""
 

@@ -21,6 +21,9 @@ _DAY = 86_400_000_000
 MOST_ROWS = 100_000
 """Events that `since` returns at most, and that a segment has."""
 
+MOST_RAW = 16_384
+"""Bytes of a refused message that are kept."""
+
 LAST_SEALED = "(SELECT coalesce(max(last_seq), 0) FROM segments WHERE sealed_at IS NOT NULL)"
 COLUMNS = "seq, event_id, type, user_id, movie_id, rating, happened_at, answer_id, position, received_at, door"
 _INSERT = f"INSERT INTO events ({COLUMNS}) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -32,6 +35,16 @@ class Appended(NamedTuple):
     accepted: int
     duplicates: int
     last_seq: int
+
+
+class Refused(NamedTuple):
+    """A message of a stream that is no event, where it was, and why; the first `MOST_RAW` bytes of it are kept."""
+
+    topic: str
+    partition: int
+    offset: int
+    reason: str
+    raw: bytes
 
 
 class Received(NamedTuple):
@@ -97,7 +110,11 @@ class Journal:
         self.database.close()
 
     def append(
-        self, events: Sequence[Event], door: str, offsets: Mapping[tuple[str, int], int] | None = None
+        self,
+        events: Sequence[Event],
+        door: str,
+        offsets: Mapping[tuple[str, int], int] | None = None,
+        refused: Sequence[Refused] = (),
     ) -> Appended:
         """Keep the events whose ids are new. When this returns they are on the disk.
 
@@ -108,14 +125,17 @@ class Journal:
             How they came in: ``http``, ``kafka``, ``store``.
         offsets : mapping, optional
             By topic and partition: the next offset to read, noted in the same transaction.
+        refused : sequence of Refused, optional
+            Messages that are no events, kept in the same transaction.
         """
-        return self.append_groups([events], door, offsets)[0]
+        return self.append_groups([events], door, offsets, refused)[0]
 
     def append_groups(
         self,
         groups: Iterable[Sequence[Event]],
         door: str,
         offsets: Mapping[tuple[str, int], int] | None = None,
+        refused: Sequence[Refused] = (),
     ) -> list[Appended]:
         """Keep several groups of events in one transaction; each gets its own account."""
         done = []
@@ -133,8 +153,12 @@ class Journal:
                 done.append(Appended(len(rows), len(events) - len(rows), last))
             step("events_committing")
             con.executemany(
-                "INSERT INTO offsets VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next = max(next, excluded.next)",
+                "INSERT INTO offsets VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET next = excluded.next",
                 [(*place, following) for place, following in (offsets or {}).items()],
+            )
+            con.executemany(
+                "INSERT INTO refused VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(*message[:4], message.raw[:MOST_RAW], len(message.raw), now) for message in refused],
             )
         return done
 
@@ -171,6 +195,12 @@ class Journal:
         with self.database.reading() as con:
             query = "SELECT partition, next FROM offsets WHERE topic = ?"
             return {} if con is None else dict(con.execute(query, (topic,)).fetchall())
+
+    def refused(self, topic: str | None = None) -> list[Refused]:
+        """Messages that were no events, of a topic or of all, in the order in which they came."""
+        with self.database.reading() as con:
+            query = "SELECT topic, partition, offset, reason, raw FROM refused WHERE ? IN (topic, '') ORDER BY rowid"
+            return [] if con is None else [Refused(*row) for row in con.execute(query, (topic or "",))]
 
     def segments(self, after: int = 0) -> list[Segment]:
         """Sealed segments with events after a number, in order."""
