@@ -1,7 +1,7 @@
 """Events by HTTP: read from bodies, kept together in one commit, acknowledged when they are on the disk.
 
-Belongs here: the thread that writes, and the one that seals. Does not belong here: what an event is and where it is
-kept (`warehouse.events`), reading bodies from the network (`serving.http.app`).
+Belongs here: the thread that writes, and the one that seals (streams have one, too). Does not belong here: what an
+event is and where it is kept (`warehouse.events`), reading bodies from the network (`serving.http.app`).
 
 Requests that arrive while the disk is busy share the next transaction: its time is that of one fsync, however many
 they are. Nothing of an event is logged.
@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Container
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
@@ -79,31 +80,24 @@ class EventDoor:
 
     def __init__(self, home: Home, settings: ServingSettings) -> None:
         self.journal = Journal(home.events)
-        self._landing = None if settings.store else home.landing
+        self._sealer = Sealer(self.journal, None if settings.store else home.landing, settings.seal_seconds)
         self._settings = settings
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._waiting = 0
         self._next_warning = 0.0
-        self._stopping = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._thread = threading.Thread(target=self._write_all, name="events", daemon=True)
 
     def start(self) -> None:
         """Begin to write and to seal; call it from the event loop that will ask."""
         self._loop = asyncio.get_running_loop()
-        self._threads = [
-            threading.Thread(target=work, name=name, daemon=True)
-            for name, work in (("events", self._write_all), ("seal", self._seal_now_and_then))
-        ]
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
+        self._sealer.start()
 
     def stop(self) -> None:
         """Write what waits, seal what there is, close the journal. Takes as long as the disk does."""
         self._queue.put(None)
-        self._stopping.set()
-        for thread in self._threads:
-            thread.join()
-        self._seal(0.0)
+        self._thread.join()
+        self._sealer.stop()
         self.journal.close()
 
     async def take(self, body: bytes, films: Films) -> Taken:
@@ -177,26 +171,58 @@ class EventDoor:
         with contextlib.suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(deliver)
 
-    def _seal_now_and_then(self) -> None:
-        while not self._stopping.wait(SEAL_LOOK_SECONDS):
-            self._seal(self._settings.seal_seconds)
-
-    def _seal(self, seconds: float) -> None:
-        try:
-            if seal(self.journal, self._landing, seconds):
-                EVENTS_SEALED.set_to_current_time()
-            waiting = self.journal.unsealed()
-        except (JournalError, OSError) as error:
-            self._warn(error)
-            return
-        EVENTS_UNSEALED.set(waiting.events)
-        EVENTS_WAITING.set((utc_now() - waiting.since).total_seconds() if waiting.since else 0.0)
-
     def _warn(self, error: Exception) -> None:
         """Log once a minute at most."""
         if time.monotonic() >= self._next_warning:
             self._next_warning = time.monotonic() + WARNING_SECONDS
             logger.warning("events: %s", error)
+
+
+class Sealer:
+    """Moves events of the journal to files, on a thread, as every door does: one of them at a time.
+
+    Parameters
+    ----------
+    journal : Journal
+    landing : Path, optional
+        Folder for the ratings among them.
+    seconds : float
+        Age of the oldest event at which that is done.
+    """
+
+    def __init__(self, journal: Journal, landing: Path | None, seconds: float) -> None:
+        self._journal, self._landing, self._seconds = journal, landing, seconds
+        self._problem = ""
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._seal_now_and_then, name="seal", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Seal what there is, and end."""
+        self._stopping.set()
+        self._thread.join()
+        self._seal(0.0)
+
+    def _seal_now_and_then(self) -> None:
+        while not self._stopping.wait(SEAL_LOOK_SECONDS):
+            self._seal(self._seconds)
+
+    def _seal(self, seconds: float) -> None:
+        problem = ""
+        try:
+            if seal(self._journal, self._landing, seconds):
+                EVENTS_SEALED.set_to_current_time()
+            waiting = self._journal.unsealed()
+            EVENTS_UNSEALED.set(waiting.events)
+            EVENTS_WAITING.set((utc_now() - waiting.since).total_seconds() if waiting.since else 0.0)
+        except (JournalError, OSError) as error:
+            problem = str(error)
+            if problem != self._problem:
+                logger.warning("events: %s", error)
+        self._problem = problem
 
 
 def _taken(read: _Read, kept: Appended) -> Taken:

@@ -67,15 +67,17 @@ class Service:
     settings : ServingSettings
     workers : int
         Processes that share the machine; each gets its part of the cores for live recommendations.
+    own : Home, optional
+        Home of the events; another one than `home` where that is a store's cache, which may be deleted.
     """
 
-    def __init__(self, home: Home, settings: ServingSettings, workers: int = 1) -> None:
+    def __init__(self, home: Home, settings: ServingSettings, workers: int = 1, own: Home | None = None) -> None:
         self.settings = settings
         self.releases = LiveReleases(home, self._changed)
         self.remote = RemoteReleases(home, settings) if settings.store else None
         self.recorder = Recorder(home, settings)
-        self.events = JournalReader(home, self._served)
-        self.door = EventDoor(home, settings)
+        self.events = JournalReader(own or home, self._served)
+        self.door = EventDoor(own or home, settings)
         self._caches: dict[str, LRUCache[tuple[object, ...], Any]] = {}
         self._threads = max(1, thread_count() // workers)
         self._waiting = 0

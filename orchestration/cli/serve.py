@@ -57,12 +57,14 @@ def stream(
     config: Annotated[
         Path | None, typer.Option(metavar="FILE", help="More properties of the Kafka client: name=value per line.")
     ] = None,
-    metrics_port: Annotated[int, typer.Option(min=0, max=65535, help="Port of loopback for Prometheus; 0: none.")] = 0,
+    metrics: Annotated[
+        str, typer.Option(metavar="HOST:PORT", help="Where Prometheus finds metrics: 127.0.0.1:9105, say.")
+    ] = "",
 ) -> None:
     """Take the events of a Kafka topic in, each once, until told to stop."""
     from serving.stream.run import run_stream
 
-    run_stream(existing(home_of(context)), url, config, metrics_port)
+    run_stream(existing(home_of(context)), url, config, metrics)
 
 
 @commands.command()

@@ -61,12 +61,12 @@ def create_app(
 ) -> FastAPI:
     """Make the application over a home's live releases, for `workers` processes side by side.
 
-    It loads when it starts up (its lifespan); `app.state.service` is its Service. `own` is the home of its keys;
-    another one than `home` where that is a store's cache.
+    It loads when it starts up (its lifespan); `app.state.service` is its Service. `own` is the home of its keys
+    and events; another one than `home` where that is a store's cache.
     """
     chosen_settings = settings or ServingSettings()
     ring = KeyRing(own or home, chosen_settings.poll_seconds) if chosen_settings.require_keys else None
-    service = Service(home, chosen_settings, workers)
+    service = Service(home, chosen_settings, workers, own)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

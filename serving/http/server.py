@@ -93,7 +93,7 @@ def serve(
     settings : ServingSettings, optional
         Default: those of the environment variable MARQUEE_SERVING_SETTINGS (JSON), else the defaults.
     own : Home, optional
-        Home of the keys; another one than `home` where that is a store's cache.
+        Home of keys and events; another one than `home` where that is a store's cache.
     insecure : bool
         Whether an address that others reach may be served without keys.
 

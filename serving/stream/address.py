@@ -49,6 +49,20 @@ def read_address(url: str) -> Address:
     return Address(found[1], found[2])
 
 
+def read_listen(text: str) -> tuple[str, int]:
+    """Host and port that metrics are shown at.
+
+    Raises
+    ------
+    StreamAddressError
+        If they have another form.
+    """
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+        raise StreamAddressError(f"--metrics {text[:60]!r} is not like 127.0.0.1:9105")
+    return host.strip("[]"), int(port)
+
+
 def read_properties(path: Path | None) -> dict[str, str]:
     """Properties of the client (librdkafka's names), one ``name=value`` per line; lines with # are comments.
 

@@ -19,6 +19,7 @@ from typing import Any
 import duckdb
 import orjson
 
+from serving.events import Sealer
 from serving.metrics import (
     EVENTS,
     EVENTS_COMMIT,
@@ -32,6 +33,7 @@ from serving.stream.topic import Message, Topic
 from warehouse.events.database import JournalError
 from warehouse.events.event import Event, blamed, read_event
 from warehouse.events.journal import Appended, Journal, Refused
+from warehouse.events.segments import SEAL_SECONDS
 from warehouse.home import Home
 from warehouse.locks import writer_lock
 from warehouse.logs import say
@@ -91,6 +93,7 @@ class Stream:
     def __init__(self, home: Home, topic: Topic, name: str) -> None:
         self._home, self._topic, self._name = home, topic, name
         self._journal, self._films = Journal(home.events), LiveFilms(home)
+        self._sealer = Sealer(self._journal, home.landing, SEAL_SECONDS)
         self._partitions: set[int] = set()
         self._key = ""
         self._look_at = self._tell_at = 0.0
@@ -107,13 +110,13 @@ class Stream:
         self._home.events.mkdir(exist_ok=True)
         lock = self._home.events / f"stream-{blake2b(self._key.encode(), digest_size=8).hexdigest()}.lock"
         with writer_lock(lock, f"stream of {self._name}", wait_seconds=LOCK_SECONDS, notify=say):
-            try:
-                while not self.stopping.is_set():
-                    self._go_on()
-            finally:
-                self._topic.close()
-                self._journal.close()
-                self._tell()
+            self._sealer.start()
+            while not self.stopping.is_set():
+                self._go_on()
+            self._topic.close()
+            self._sealer.stop()
+            self._journal.close()
+            self._tell()
 
     def _first_look(self) -> str | None:
         """Wait for a broker; return the name of the cluster, or None if told to stop."""

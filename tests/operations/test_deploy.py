@@ -43,10 +43,11 @@ def test_the_address_names_the_driver_that_dagster_postgres_brings() -> None:
         assert address.startswith("postgresql+psycopg2://"), "SQLAlchemy 2.1 takes a plain postgresql:// for psycopg 3"
 
 
-def test_compose_runs_three_processes_over_one_home() -> None:
+def test_compose_runs_three_processes_over_one_home_and_a_stream_if_asked() -> None:
     services = read_yaml(DEPLOY / "compose.yaml")["services"]
-    assert set(services) == {"postgres", "daemon", "webserver", "service"}
-    for name in ("daemon", "webserver", "service"):
+    assert set(services) == {"postgres", "daemon", "webserver", "service", "stream"}
+    assert [name for name, service in services.items() if "profiles" in service] == ["stream"]
+    for name in ("daemon", "webserver", "service", "stream"):
         assert "home:/var/lib/marquee" in services[name]["volumes"]
 
 
@@ -63,7 +64,11 @@ def test_units_name_commands_and_options_that_exist(unit: Path) -> None:
     parsed.optionxform = str  # type: ignore[method-assign,assignment]
     parsed.read(unit)
     program, *arguments = parsed["Service"]["ExecStart"].split()
-    words = [argument for argument in arguments if re.fullmatch("[a-z]+", argument) and argument in {"run", "serve"}]
+    words = [
+        argument
+        for argument in arguments
+        if re.fullmatch("[a-z]+", argument) and argument in {"run", "serve", "stream"}
+    ]
     command = Path(sys.executable).parent / Path(program).name
     done = subprocess.run([str(command), *words, "--help"], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr

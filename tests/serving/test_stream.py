@@ -38,7 +38,8 @@ class Reading:
     def __init__(self, releases: TwoReleases, kafka: Broker, topic: str, *options: object) -> None:
         self.home, self.port = releases.home, free_port()
         log = releases.home.root / "stream.log"
-        self.process = StreamProcess(self.home, kafka.address, log, topic, "--metrics-port", self.port, *options)
+        metrics = ("--metrics", f"127.0.0.1:{self.port}")
+        self.process = StreamProcess(self.home, kafka.address, log, topic, *metrics, *options)
 
     def metric(self, name: str) -> float:
         """Sum of a metric over its labels; -1 while there is none."""
@@ -176,6 +177,8 @@ def test_what_cannot_be_asked_is_wrong_usage(small_live: Path, tmp_path: Path, m
         said = refused(address, "--config", properties)
         assert wrong in said
         assert "of-my-own" not in said
+    for metrics in ("9105", ":9105", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:x"):
+        assert "is not like 127.0.0.1:9105" in refused(address, "--metrics", metrics)
     assert "cannot be read" in refused(address, "--config", tmp_path / "gone")
     monkeypatch.setitem(sys.modules, "confluent_kafka", None)
     assert "pip install 'marquee[kafka]'" in refused(address)

@@ -189,7 +189,8 @@ def _trim(journal: Journal) -> None:
 def _forget(journal: Journal) -> None:
     """Forget old ids, those of one slice in 4,096 at a time: at a seal a minute all have been looked at in three days.
 
-    An id is kept a day longer, because a day is counted by its date.
+    An id is kept a day longer, because a day is counted by its date. Messages of streams that were no events go after
+    the same time.
     """
     number = int(time.time() // 60) % _SLICES
     low = (16 * number).to_bytes(2, "big")
@@ -197,6 +198,10 @@ def _forget(journal: Journal) -> None:
     oldest = micros(utc_now()) // _DAY - REMEMBER_DAYS - 1
     with journal.database.writing() as con:
         con.execute("DELETE FROM known WHERE id >= ? AND id < ? AND day < ?", (low, high, oldest))
+        first = f"SELECT rowid AS number, refused_at FROM refused ORDER BY rowid LIMIT {_TRIMMED}"
+        con.execute(
+            f"DELETE FROM refused WHERE rowid IN (SELECT number FROM ({first}) WHERE refused_at < ?)", (oldest * _DAY,)
+        )
 
 
 def retire(journal: Journal, loaded: Collection[str]) -> list[str]:

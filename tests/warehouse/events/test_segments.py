@@ -15,7 +15,7 @@ import pytest
 from tests.command import ROOT
 from warehouse.events import segments
 from warehouse.events.event import Event
-from warehouse.events.journal import Journal
+from warehouse.events.journal import Journal, Refused
 from warehouse.events.segments import retire, seal
 from warehouse.faults import EVENT_STEPS
 from warehouse.files import file_sha256
@@ -140,3 +140,18 @@ def test_ids_are_forgotten_after_their_time(tmp_path: Path, monkeypatch: pytest.
         monkeypatch.setattr(segments.time, "time", lambda minute=minute: now + 60 * minute)
         segments._forget(journal)
     assert journal.append(some(1, 120), "http")[:2] == (40, 80)
+
+
+def test_refused_messages_are_kept_a_month(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "events")
+    assert journal.refused() == []
+    messages = [Refused("films", 0, offset, "event is not JSON", b"{" * 20_000) for offset in range(3)]
+    journal.append(some(1, 2), "kafka", {("films", 0): 3}, messages[:2])
+    with journal.database.writing() as con:
+        con.execute("UPDATE refused SET refused_at = refused_at - ?", (32 * 86_400_000_000,))
+    journal.append([], "kafka", {("films", 0): 3}, messages[2:])
+    assert [message.offset for message in journal.refused("films")] == [0, 1, 2]
+    assert {len(message.raw) for message in journal.refused()} == {16_384}
+    assert journal.refused("other") == []
+    seal(journal, None, seconds=0)
+    assert [message.offset for message in journal.refused()] == [2]
