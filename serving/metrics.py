@@ -75,7 +75,7 @@ EVENTS_SEALED = Gauge(
     "marquee_events_sealed_timestamp_seconds", "When this service last sealed a segment.", multiprocess_mode="livemax"
 )
 STREAM_LAG = Gauge("marquee_stream_lag_messages", "Messages not read yet.", ["topic", "partition"])
-STREAM_BATCH = Gauge("marquee_stream_batch_timestamp_seconds", "When messages were last kept.")
+STREAM_BATCH = Gauge("marquee_stream_batch_timestamp_seconds", "When messages were last kept.", ["topic"])
 STREAM_PROBLEM = Gauge("marquee_stream_problem", "1 while broker, journal or release cannot be used.", ["topic"])
 STREAM_SKIPPED = Counter(
     "marquee_stream_skipped_offsets", "Offsets without a message: deleted by age unread, or marks of transactions.",

@@ -48,6 +48,9 @@ BATCH_SECONDS = 0.2
 LOOK_SECONDS = 10.0
 """How often partitions are looked at, whether there are more."""
 
+PROBLEM_SECONDS = 1.0
+"""How often it is looked whether what is away is there again."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 LOCK_SECONDS = 10.0
 TOLD_SECONDS = 60.0
@@ -125,19 +128,20 @@ class Stream:
             self._report(self._topic.problem)
             if found is not None:
                 return found[0]
-            self.stopping.wait(1.0)
+            self.stopping.wait(PROBLEM_SECONDS)
         return None
 
     def _go_on(self) -> None:
         """Look at the partitions if it is time to, read a batch, keep it."""
         try:
             self._films.look()
-        except (NoReleaseError, duckdb.Error) as error:
-            self._report(f"no release can be read, nothing is taken from {self._name}: {error}")
-            self.stopping.wait(1.0)
+            if time.monotonic() >= self._look_at:
+                self._look()
+        except (NoReleaseError, JournalError, duckdb.Error) as error:
+            self._look_at = 0.0
+            self._report(str(error))
+            self.stopping.wait(PROBLEM_SECONDS)
             return
-        if time.monotonic() >= self._look_at:
-            self._look()
         messages = self._topic.read(MOST_MESSAGES, BATCH_SECONDS)
         if messages:
             self._keep(messages)
@@ -149,7 +153,7 @@ class Stream:
     def _look(self) -> None:
         """Begin with partitions that are new, where the journal says or with their first message."""
         found = self._topic.look()
-        self._look_at = time.monotonic() + (LOOK_SECONDS if found else 1.0)
+        self._look_at = time.monotonic() + (LOOK_SECONDS if found else PROBLEM_SECONDS)
         new = set(found[1] if found else ()) - self._partitions
         if new:
             known = self._journal.offsets(self._key)
@@ -215,7 +219,7 @@ class Stream:
             first = refused[0]
             place = f"partition {first.partition}, offset {first.offset}: {first.reason}"
             say(f"marquee: {self._name}: {len(refused)} messages refused and kept; the first: {place}", logging.WARNING)
-        STREAM_BATCH.set_to_current_time()
+        STREAM_BATCH.labels(self._name).set_to_current_time()
 
     def _count_skipped(self, messages: Sequence[Message]) -> None:
         """Count offsets without a message; one or two are a mark of a transaction, more were deleted by age."""
@@ -231,6 +235,7 @@ class Stream:
         """Say what is wrong once, and that it is over."""
         if problem and problem != self._problem:
             say(f"marquee: {self._name}: waits: {problem}", logging.WARNING)
+            self._look_at = 0.0
         elif self._problem and not problem:
             say(f"marquee: {self._name}: goes on")
         self._problem = problem
