@@ -12,6 +12,9 @@ from recommender.experiments.ratios import Floats
 
 DRAWS = 2000
 
+AT_ONCE = 4_000_000
+"""Counts that are drawn together, 32 MB of them."""
+
 
 class Kinds(NamedTuple):
     """Clients of one variant by what they did.
@@ -35,7 +38,7 @@ def bootstrap_difference(
     """95% percentile interval of challenger minus champion, outcomes per answer (Field & Welsh 2007, clusters drawn).
 
     Drawing clients with replacement and counting those of a kind is one multinomial draw over the kinds, so the cost
-    does not grow with the clients.
+    grows with the kinds, not with the clients.
 
     Returns
     -------
@@ -52,6 +55,9 @@ def bootstrap_difference(
 
 def _drawn_ratios(kinds: Kinds, draws: int, random: np.random.Generator) -> Floats:
     clients = int(kinds.clients.sum())
-    drawn = random.multinomial(clients, kinds.clients / clients, size=draws).astype(np.float64)
-    ratios: Floats = (drawn @ kinds.outcomes) / (drawn @ kinds.answers)
-    return ratios
+    size = max(1, AT_ONCE // len(kinds.clients))
+    ratios = []
+    for begin in range(0, draws, size):
+        times = random.multinomial(clients, kinds.clients / clients, size=min(size, draws - begin)).astype(np.float64)
+        ratios.append((times @ kinds.outcomes) / (times @ kinds.answers))
+    return np.concatenate(ratios)

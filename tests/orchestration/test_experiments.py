@@ -303,5 +303,9 @@ def test_a_damaged_file_of_the_experiment_is_written_anew(home_of_two: Path) -> 
     exposure = home_of_two / "published" / "exposure.json"
     before = exposure.read_text()
     exposure.write_text("{")
+    findings = {found["subject"]: found for found in marquee_json(home_of_two, "doctor", expect=1)["findings"]}
+    assert "exposure.json cannot be read" in findings["experiment"]["text"]
     assert "exposure.json" in marquee(home_of_two, "retire", "--keep", 5).stderr
     assert exposure.read_text() == before
+    exposure.unlink()
+    assert "exposure.json names None" in marquee(home_of_two, "doctor", expect=1).stdout

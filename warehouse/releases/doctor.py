@@ -25,12 +25,15 @@ from warehouse.ingest.import_manifest import ManifestError, Output, is_fingerpri
 from warehouse.ingest.landing import REFUSED
 from warehouse.locks import is_held
 from warehouse.migrations import REMAKE, SCHEMA_VERSION, schema_problems, schema_version
-from warehouse.releases.registry import STAGING_NOTE, list_releases, live_release
+from warehouse.releases.exposure import read_exposure
+from warehouse.releases.registry import STAGING_NOTE, ReleaseError, list_releases, live_release
 
 ENOUGH_RELEASES = 3
 """Free disk should hold this many releases of the size of the largest."""
 
 LEAST_FREE_BYTES = 500_000_000
+
+EXPERIMENT_REMEDY = "marquee experiment look, or any other writer, writes the files anew from the tables"
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,7 @@ def examine(home: Home, say: Callable[[str], None] | None = None) -> list[Findin
         _libraries,
         _free_disk,
         _links,
+        _experiment,
         _releases,
         _packs,
         _reports,
@@ -158,6 +162,20 @@ def _links(home: Home) -> Iterator[Finding]:
             yield Finding(name, "wrong", f"{release} is not in the registry", "marquee refresh makes a registered one")
         else:
             yield Finding(name, "ok", release)
+
+
+def _experiment(home: Home) -> Iterator[Finding]:
+    try:
+        exposure = read_exposure(home)
+    except ReleaseError as error:
+        yield Finding("experiment", "wrong", str(error), EXPERIMENT_REMEDY)
+        return
+    link = live_release(home, home.challenger)
+    if link != (exposure and exposure.challenger):
+        text = f"{home.exposure.name} names {exposure and exposure.challenger}, {home.challenger.name} is {link}"
+        yield Finding("experiment", "wrong", text, EXPERIMENT_REMEDY)
+    elif exposure is not None:
+        yield Finding("experiment", "ok", f"{exposure.experiment} runs")
 
 
 def _promote_another(registry: Mapping[str, Any], home: Home) -> str:

@@ -54,9 +54,7 @@ def read_exposure(home: Home) -> Exposure | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError) as error:
-        raise ReleaseError(
-            f"{home.exposure} cannot be read ({error}); marquee experiment look writes it anew"
-        ) from None
+        raise ReleaseError(f"{home.exposure} cannot be read ({error}); the next writer writes it anew") from None
 
 
 def write_exposure(warehouse: Warehouse) -> None:
