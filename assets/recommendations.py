@@ -12,6 +12,7 @@ from warehouse.database import Warehouse
 from warehouse.recommending import Asked, recommend, versions_now
 from warehouse.tables.film_lists import make_popular_movies, popular_version
 from warehouse.tables.recommendations import make_signup_movies, signup_version
+from warehouse.tables.versions import table_version
 
 
 @dg.asset(
@@ -52,8 +53,9 @@ USERS = table_spec(
 SIMILAR = table_spec(
     "recs",
     "similar_movies",
-    "Films that are like a film: one row per film with a vector or five likes and rank. Rebuilt whole.",
-    [["model", "likes"], ["model", "film_likes"], ["raw", "genome"]],
+    "Films that are like a film: one row per film with a vector or five likes and rank. Rebuilt whole with every item "
+    "model, and carried over until the next one.",
+    [["model", "item_models"], ["model", "likes"], ["model", "film_likes"], ["raw", "genome"]],
     {"duckdb", "numpy"},
 )
 PREVIEWS = {
@@ -103,7 +105,8 @@ def recommendations(
     done = recommend(warehouse, parameters, asked, workers, context.log.info)
     units = {"units_computed": done.computed, "units_reused": done.reused}
     now = versions_now(warehouse, parameters)
-    versions = {PAIRS.key: now.pairs, USERS.key: now.users, SIMILAR.key: now.similar}
+    similar = table_version(warehouse.con, "recs.similar_movies")
+    versions = {PAIRS.key: now.pairs, USERS.key: now.users, SIMILAR.key: similar}
     for key, table in ((PAIRS.key, "pairs"), (USERS.key, "users"), (SIMILAR.key, "similar")):
         if key in wanted:
             metadata = table_metadata(warehouse.con, ".".join(key.path), PREVIEWS[key]) | units

@@ -393,20 +393,25 @@ def similar_list(snapshot: Snapshot, movie_id: int, question: SimilarQuestion, s
         return replace(found, input=named, unknown=unknown, inputs=len(named))
     assert lists is not None
     count = min(question.num, DEEPEST - skip)
-    if not question.filtered and _reaches(stored, skip + count):
-        page, engine, left = slice(skip, skip + count), "table", None
-        films, scores, ended = np.array(stored[page]), np.array(lists.similar_scores[place][page]), False
-    else:
-        allowed = allowed_films(snapshot, question)
-        ranked = snapshot.similar_films.rank(place, count + 1, allowed=allowed, skip=skip)
-        films, scores, engine, left = ranked.films[:count], ranked.scores[:count], "live", ranked.left
-        ended = len(ranked.films) <= count
+    filled = lists.similar_films[place] >= 0
+    page = slice(skip, 0 if question.filtered else skip + count)
+    films, scores = stored[filled][page], lists.similar_scores[place][filled][page]
+    more, left, missing = True, None, count - len(films)
+    if missing:  # after what is stored comes whatever else is similar now: nothing comes twice
+        before = NONE if question.filtered else stored[filled]
+        allowed = _without(snapshot, allowed_films(snapshot, question), before)
+        ranked = snapshot.similar_films.rank(
+            place, missing + 1, allowed=allowed, skip=max(0, skip + len(films) - len(before))
+        )
+        films = np.concatenate([films, ranked.films[:missing]])
+        scores = np.concatenate([scores, ranked.scores[:missing]])
+        more, left = len(ranked.films) > missing, ranked.left
     return Found(
         "similar",
-        engine,
+        "live" if missing else "table",
         films,
         scores / SCORE_ONE,
-        not ended and skip + count < DEEPEST,
+        more and skip + count < DEEPEST,
         left if question.filtered else None,
         named=np.array([place], dtype=np.int32),
         parts=np.ones((len(films), 1)),

@@ -35,7 +35,12 @@ from warehouse.releases.model_folder import (
     open_item_model,
 )
 from warehouse.releases.work_pack import content_version
-from warehouse.tables.film_lists import SIMILAR, make_popular_movies, similar_version, write_similar_movies
+from warehouse.tables.film_lists import (
+    make_popular_movies,
+    similar_base,
+    similar_is_stale,
+    write_similar_movies,
+)
 from warehouse.tables.model_inputs import StaleTableError, make_film_likes, make_likes, read_neighbourhood, require
 from warehouse.tables.recommendations import (
     make_signup_movies,
@@ -53,7 +58,7 @@ from warehouse.tables.user_lists import (
     users_version,
     write_users,
 )
-from warehouse.tables.versions import digest, table_version
+from warehouse.tables.versions import digest
 
 PARTS = {"pairs": 8, "users": 8, "similar": 4}
 """Units that a whole table is cut into: few, because a process prepares something for the first one, and each file and
@@ -74,7 +79,7 @@ class Inputs(NamedTuple):
     pairs: str
     users: str
     users_base: str
-    similar: str
+    similar_base: str
     model: str
 
 
@@ -152,8 +157,8 @@ def _catch_up(warehouse: Warehouse, parameters: ModelParameters) -> None:
 def versions_now(warehouse: Warehouse, parameters: ModelParameters) -> Inputs:
     """Versions that lists have when they are up to date; StaleTableError if what they are made from is not."""
     con, model = warehouse.con, latest_model(warehouse.con)["model_version"]
-    base = users_base(items_hash(warehouse.home.model_folder(model)), parameters)
-    similar = similar_version(con, parameters)
+    items = items_hash(warehouse.home.model_folder(model))
+    base, similar = users_base(items, parameters), similar_base(con, items, parameters)
     return Inputs(pairs_version(con, parameters, model), users_version(con, base), base, similar, model)
 
 
@@ -181,7 +186,7 @@ def _make_plan(
         to_list = users.to_list(read_neighbourhood(warehouse, parameters).likes, parameters)
     if users is not None and len(to_list):
         units += units_of("users", users.buckets, PARTS["users"])
-    similar = asked.similar and table_version(con, SIMILAR) != inputs.similar
+    similar = asked.similar and similar_is_stale(con, inputs.similar_base)
     units += units_of("similar", range(SHARDS) if similar else (), PARTS["similar"])
     version = digest(inputs, to_list.tolist())[:16]
     folder = warehouse.home.work / version
@@ -263,7 +268,7 @@ def _commit(warehouse: Warehouse, parameters: ModelParameters, plan: _Plan) -> d
         facts["users"] = {**none, **added_up(records)}
     if plan.similar:
         with warehouse.transaction() as con:
-            write_similar_movies(con, rows_of("similar"), parameters)
+            write_similar_movies(con, rows_of("similar"), plan.inputs.similar_base, parameters)
         facts["similar"] = {**added_up(records)}
     step("units_committed")
     plan.batch.delete_units()

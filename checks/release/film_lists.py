@@ -7,7 +7,7 @@ Belongs here: what is said of similar_movies and popular_movies. Does not belong
 import random
 from dataclasses import replace
 
-from checks.release.staged import Staged
+from checks.release.staged import LIVE, Staged
 from checks.release.user_lists import UNUSABLE
 from recommender.data.weights import SCORE_ONE
 from recommender.items.similar import LEAST_LIKES, SimilarFilms
@@ -30,7 +30,10 @@ def known_films_in_lists(staged: Staged) -> CheckResult:
 
 
 def similar_lists_in_order(staged: Staged) -> CheckResult:
-    """Ranks are contiguous, scores never rise (ties by likes, then movie_id), no list has its own film or one twice."""
+    """Ranks are contiguous, scores never rise (ties by likes, then movie_id), no list has its own film or one twice.
+
+    In lists carried over from a release before, ties are by the likes of then.
+    """
     found = one_row(
         staged.con,
         """
@@ -41,35 +44,48 @@ def similar_lists_in_order(staged: Staged) -> CheckResult:
             FROM similar_movies s JOIN movies m ON m.movie_id = similar_id
             WINDOW list AS (PARTITION BY s.movie_id ORDER BY rank)
         )
-        WHERE rank <> expected OR times > 1 OR movie_id = similar_id OR score > score_before OR score = score_before AND
+        WHERE rank <> expected OR times > 1 OR movie_id = similar_id OR score > score_before OR
+            $current AND score = score_before AND
             (likes > likes_before OR likes = likes_before AND similar_id < similar_before)
         """,
+        {"current": staged.similar_current},
     )[0]
     return staged.judge("similar_lists_in_order", found, f"{found:,} rows of similar films are out of order", error=0)
 
 
 def similar_films_complete(staged: Staged) -> CheckResult:
-    """Films with a vector or five likes have a list of per_movie films, or of all that anybody likes; no other has."""
+    """Films with a vector or five likes have a list of per_movie films, or of all that anybody likes; no other has.
+
+    Where lists are carried over, which films had five likes is that of then.
+    """
     wrong, films = one_row(
         staged.con,
         """
         WITH liked AS (SELECT count(*) AS films FROM movies WHERE likes > 0),
         expected AS (
             SELECT movie_id, least($per_movie, liked.films - (likes > 0)::INT) AS films FROM movies, liked
-            WHERE has_vector OR likes >= $least
+            WHERE has_vector OR likes >= $least AND $current
         ),
         found AS (SELECT movie_id, count(*) AS films FROM similar_movies GROUP BY movie_id)
-        SELECT count(*) FILTER (coalesce(e.films, 0) <> coalesce(f.films, 0)), count(f.films)
+        SELECT count(*) FILTER (
+            CASE WHEN $current THEN coalesce(e.films, 0) <> coalesce(f.films, 0)
+            ELSE e.films IS NOT NULL AND f.films IS NULL OR f.films > $per_movie END
+        ), count(f.films)
         FROM expected e FULL JOIN found f USING (movie_id)
         """,
-        {"per_movie": staged.parameters.per_movie, "least": LEAST_LIKES},
+        {"per_movie": staged.parameters.per_movie, "least": LEAST_LIKES, "current": staged.similar_current},
     )
     text = f"{films:,} films have a list of similar films; {wrong:,} not as long as it should be"
     return staged.judge("similar_films_complete", wrong, text, error=0)
 
 
 def recomputed_similar(staged: Staged) -> CheckResult:
-    """A random sample of films has the same similar films when they are made one by one from the likes in the pack."""
+    """A random sample of films has the same similar films when they are made one by one from the likes in the pack.
+
+    Lists carried over are those of the live release, all of them, if that has the same version of them.
+    """
+    if not staged.similar_current:
+        return _carried_over(staged)
     films = [row[0] for row in staged.con.execute("SELECT DISTINCT movie_id FROM similar_movies ORDER BY 1").fetchall()]
     asked = sorted(random.Random(staged.release).sample(films, min(staged.settings.recomputed_pairs, len(films))))
     try:
@@ -88,6 +104,21 @@ def recomputed_similar(staged: Staged) -> CheckResult:
     example = f", for instance {different[0]}" if different else ""
     text = f"{len(different)} of {len(asked)} random films have other similar films when made again{example}"
     return staged.judge("recomputed_similar", len(different), text, error=0)
+
+
+def _carried_over(staged: Staged) -> CheckResult:
+    """Compare lists that were not made from this release's likes with those of the live release."""
+    if staged.live is None or not staged.similar_as_live:
+        text = "similar films are as of the last retrain; the live release has others, which says nothing of these"
+        return staged.judge("recomputed_similar", 0.0, text, error=0)
+    ours, theirs = "similar_movies", f"{LIVE}.similar_movies"
+    found = one_row(
+        staged.con,
+        f"SELECT (SELECT count(*) FROM (FROM {ours} EXCEPT ALL FROM {theirs})) + "
+        f"(SELECT count(*) FROM (FROM {theirs} EXCEPT ALL FROM {ours}))",
+    )[0]
+    text = f"{found:,} rows of similar films, as of the last retrain, are others than in {staged.live['release']}"
+    return staged.judge("recomputed_similar", found, text, error=0)
 
 
 def popular_lists_as_counted(staged: Staged) -> CheckResult:

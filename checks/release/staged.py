@@ -17,6 +17,7 @@ from checks.results import judge
 from checks.settings import CheckSettings
 from recommender.data.model_data import Neighbourhood
 from recommender.parameters import ModelParameters
+from warehouse.compute.packs import read_manifest
 from warehouse.home import Home
 from warehouse.queries import records, sql_text
 from warehouse.releases.pack import open_pack
@@ -66,6 +67,21 @@ class Staged:
     def pack(self) -> Neighbourhood:
         """Its serving pack; PackError if that is damaged."""
         return open_pack(self.home.pack_folder(self.release))
+
+    @cached_property
+    def similar_current(self) -> bool:
+        """Whether similar films follow from the release's own likes, and not from those of the last retrain."""
+        return bool(read_manifest(self.home.pack_folder(self.release)).get("similar_current", True))
+
+    @property
+    def similar_as_live(self) -> bool:
+        """Whether the similar films are said to be those of the live release."""
+        versions = [
+            read_manifest(self.home.pack_folder(str(row["release"]))).get("similar_version")
+            for row in (self.row, self.live)
+            if row is not None
+        ]
+        return len(versions) == 2 and versions[0] == versions[1]
 
     @property
     def same_source(self) -> bool:

@@ -32,9 +32,7 @@ def test_every_asset_explains_itself(specs: list[dg.AssetSpec]) -> None:
         assert spec.group_name == spec.key.path[0], f"{name}: the group is the schema"
         assert spec.kinds, f"{name} has no kinds"
         assert spec.owners, f"{name} has no owner"
-        assert spec.group_name in outside.GROUPS or spec.code_version == code_version(), (
-            f"{name}: another version"
-        )
+        assert spec.group_name in outside.GROUPS or spec.code_version == code_version(), f"{name}: another version"
         assert spec.description, f"{name} has no description"
         assert len(spec.description) > 40, f"{name} has no description worth the name"
 

@@ -15,6 +15,7 @@ from warehouse.home import Home
 TOP = ("--set", "top_movies=40")
 IN_2018 = 1_530_000_000
 EVERYTHING = "SELECT * FROM recs.user_recommendations ORDER BY ALL"
+SIMILAR = "SELECT * FROM recs.similar_movies ORDER BY ALL"
 
 
 def published(home: Path, query: str) -> list[tuple[object, ...]]:
@@ -66,7 +67,7 @@ def lists_of(rows: list[tuple[object, ...]]) -> Mapping[object, list[tuple[objec
 
 
 def test_a_refresh_makes_lists_of_changed_users_and_carries_the_others_over(small_home: Path, tmp_path: Path) -> None:
-    before = lists_of(working_table(small_home, EVERYTHING))
+    before, similar = lists_of(working_table(small_home, EVERYTHING)), working_table(small_home, SIMILAR)
     known = sorted(before)[3]
     film = before[known][0][2]
     new = [row[0] for row in working_table(small_home, "SELECT movie_id FROM recs.signup_movies LIMIT 5")]
@@ -77,6 +78,10 @@ def test_a_refresh_makes_lists_of_changed_users_and_carries_the_others_over(smal
     assert outcome.success, outcome.errors
     assert outcome.metadata["recs/user_recommendations"]["users_computed"] == 2
     assert outcome.metadata["recs/user_recommendations"]["buckets_replaced"] == 0
+    assert outcome.metadata["recs/similar_movies"]["unchanged"] is True
+    assert working_table(small_home, SIMILAR) == similar
+    (said,) = published(small_home, "SELECT description FROM checks WHERE check_name = 'recomputed_similar'")
+    assert str(said[0]).startswith("0 rows of similar films, as of the last retrain")
     rows = working_table(small_home, EVERYTHING)
     after = lists_of(rows)
     assert set(after) == {*before, 900001}
@@ -89,6 +94,15 @@ def test_a_refresh_makes_lists_of_changed_users_and_carries_the_others_over(smal
     assert working_table(small_home, EVERYTHING) == rows
     again = execute(Home(small_home), "refresh_recommendations", {"top_movies": 40}, tags=ALL_SHARDS)
     assert again.metadata["recs/user_recommendations"]["unchanged"] is True
+    # Lists of films that were carried over are compared with the live ones, all of them.
+    change(small_home, "UPDATE recs.similar_movies SET score = score / 2 WHERE rank = 20")
+    (tmp_path / "more.csv").write_text(f"userId,movieId,rating,timestamp\n900001,{film},5.0,{IN_2018}\n")
+    marquee_json(small_home, "ingest", tmp_path / "more.csv", *TOP)
+    refused = marquee_json(small_home, "refresh", *TOP, expect=1)
+    assert (refused["state"], refused["failed_checks"]) == ("rejected", ["recomputed_similar"])
+    retrained = marquee_json(small_home, "run", *TOP)
+    assert retrained["state"] == "live"
+    assert working_table(small_home, SIMILAR) != similar
 
 
 def test_macros_and_view_answer_with_titles(small_live: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from orchestration.instance import execute
 from orchestration.schedules import ALL_SHARDS
-from tests.command import marquee
+from tests.command import marquee, marquee_json
 from tests.dagster_dev import wait_for
 from warehouse.home import Home
 from warehouse.releases.registry import live_release
@@ -96,6 +96,16 @@ def test_a_release_with_events_answers_what_the_next_release_does(small_home: Pa
         assert found["model_version"] == list_then["model_version"]
         assert films(found) == films(list_then)
         assert found["input"] == list_then["input"]
+
+    # The similar films of this release are those of the retrain, the pages after them are from the likes as they are.
+    pages, query = [], "num=20"
+    for _ in range(3):
+        page = visitor.http.get(f"/movies/{wanted[0]}/similar?{query}").raise_for_status().json()
+        pages += films(page)
+        query = f"num=20&cursor={page['cursor']}"
+    stored = f"SELECT similar_id, score FROM similar_movies WHERE movie_id = {wanted[0]} ORDER BY rank"
+    assert [list(film) for film in pages[:20]] == marquee_json(small_home, "query", stored)["rows"]
+    assert len({movie for movie, _ in pages}) == 60
 
     marquee(small_home, "rollback")
     wait_for(lambda: visitor.list(member)["release"] == first, 30, "the old release")

@@ -96,7 +96,8 @@ def write_pack(
         Must not exist.
     neighbourhood : Neighbourhood
     lineage : mapping
-        Release, model_version, fingerprints; goes to manifest.json beside shapes, dtypes and sha256 of the arrays.
+        Release, model_version, fingerprints, the version of similar films and whether they were made from the likes of
+        this pack (`similar_current`); goes to manifest.json beside shapes, dtypes and sha256 of the arrays.
     lists : ReleaseLists
     written : mapping of str to WrittenFile
         Arrays that are in files already, at least the weights of `lists.items` in the model's folder; the pack links to

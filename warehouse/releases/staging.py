@@ -20,7 +20,6 @@ from warehouse.compute.packs import ITEM_WEIGHTS, WrittenFile
 from warehouse.compute.units import SHARDS
 from warehouse.database import Warehouse, connect
 from warehouse.files import remove_leftovers, write_json
-from warehouse.home import Home
 from warehouse.releases.model_folder import items_hash, latest_model, model_files, open_item_model
 from warehouse.releases.pack import ReleaseLists, write_pack
 from warehouse.releases.promotion import refusals
@@ -40,7 +39,9 @@ from warehouse.tables.film_lists import (
     popular_version,
     read_popular_movies,
     read_similar_movies,
-    similar_version,
+    similar_base,
+    similar_inputs,
+    similar_is_stale,
 )
 from warehouse.tables.genome import genome_source_of
 from warehouse.tables.held_source import require_source
@@ -102,9 +103,11 @@ def describe_next(warehouse: Warehouse, parameters: ModelParameters) -> dict[str
             + (f": other parameters than it was made with ({', '.join(changes)})" if changes else "")
             + "; materialize recs/pair_recommendations, or ask for the same parameters"
         )
-    users = _users_version(con, home, model["model_version"], parameters)
-    films = similar_version(con, parameters), popular_version(con, parameters)
-    require(con, SIMILAR, films[0], "materialize recs/similar_movies")
+    items = items_hash(home.model_folder(model["model_version"]))
+    users = _users_version(con, items, parameters)
+    if similar_is_stale(con, similar_base(con, items, parameters)):
+        raise StaleTableError("recs.similar_movies is not of this model; materialize recs/similar_movies")
+    films = table_version(con, SIMILAR), popular_version(con, parameters)
     require(con, POPULAR, films[1], "materialize recs/popular_movies")
     lineage = {
         "model_version": model["model_version"],
@@ -129,9 +132,9 @@ def describe_next(warehouse: Warehouse, parameters: ModelParameters) -> dict[str
     return {**lineage, "content_hash": content}
 
 
-def _users_version(con: duckdb.DuckDBPyConnection, home: Home, model: str, parameters: ModelParameters) -> str:
+def _users_version(con: duckdb.DuckDBPyConnection, items: str, parameters: ModelParameters) -> str:
     """Version of the users' lists, all of them up to date."""
-    version = users_version(con, users_base(items_hash(home.model_folder(model)), parameters))
+    version = users_version(con, users_base(items, parameters))
     stale = stale_buckets(con, version, range(BUCKETS))
     if stale:
         raise StaleTableError(
@@ -217,7 +220,9 @@ def stage_release(
     shutil.rmtree(pack, ignore_errors=True)
     neighbourhood, model = read_neighbourhood(warehouse, parameters), described["model_version"]
     lists = read_lists(warehouse, neighbourhood, model)
-    write_pack(pack, neighbourhood, lineage, lists, _written(warehouse, parameters, model))
+    current = similar_inputs(con) == inputs_version(con, parameters)
+    facts = {**lineage, "similar_version": table_version(con, SIMILAR), "similar_current": current}
+    write_pack(pack, neighbourhood, facts, lists, _written(warehouse, parameters, model))
     written = write_release_file(warehouse, lineage, audit, conditions.against)
     register(warehouse, lineage, written.row_counts, written.results, conditions)
     (home.published / STAGING_NOTE).unlink()

@@ -22,15 +22,30 @@ from warehouse.queries import count_rows, insert_rows
 from warehouse.schemas.definitions import create_table
 from warehouse.sql import sql
 from warehouse.tables.model_inputs import inputs_version
-from warehouse.tables.versions import digest, set_table_version, table_version
+from warehouse.tables.versions import digest, set_table_version, table_notes, table_version
 
 SIMILAR = "recs.similar_movies"
 POPULAR = "recs.popular_movies"
 
 
-def similar_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:
-    """Version that recs.similar_movies has when it is up to date."""
-    return digest("similar", inputs_version(con, parameters), parameters.model_dump(), code_version())
+def similar_base(con: duckdb.DuckDBPyConnection, items_hash: str, parameters: ModelParameters) -> str:
+    """What similar films follow from besides the likes as they were when the lists were made.
+
+    The item model is in it: lists are made once for each retrain, and carried over by the refreshes until the next one.
+    Nothing a user does in a day changes what a film is like, and 15 s of a processor every hour would.
+    """
+    values = (parameters.per_movie, parameters.like_threshold, parameters.voter_exponent, parameters.weighting)
+    return digest("similar", items_hash, table_version(con, "raw.genome"), values, code_version())
+
+
+def similar_is_stale(con: duckdb.DuckDBPyConnection, base: str) -> bool:
+    """Whether recs.similar_movies is not of this base."""
+    return table_notes(con, SIMILAR).get("base") != base
+
+
+def similar_inputs(con: duckdb.DuckDBPyConnection) -> str:
+    """Version of the likes that recs.similar_movies was made from."""
+    return str(table_notes(con, SIMILAR).get("inputs"))
 
 
 def popular_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:
@@ -48,13 +63,16 @@ def make_popular_movies(warehouse: Warehouse, parameters: ModelParameters) -> bo
     return True
 
 
-def write_similar_movies(con: duckdb.DuckDBPyConnection, parts: Iterable[pa.Table], parameters: ModelParameters) -> int:
+def write_similar_movies(
+    con: duckdb.DuckDBPyConnection, parts: Iterable[pa.Table], base: str, parameters: ModelParameters
+) -> int:
     """Replace recs.similar_movies by all its rows, in parts; return how many they are."""
     con.execute(create_table(SIMILAR))
     for part in parts:
         insert_rows(con, SIMILAR, part)
     rows = count_rows(con, SIMILAR)
-    set_table_version(con, SIMILAR, similar_version(con, parameters), rows)
+    inputs = inputs_version(con, parameters)
+    set_table_version(con, SIMILAR, digest(base, inputs), rows, {"base": base, "inputs": inputs})
     return rows
 
 
