@@ -22,7 +22,10 @@ KEY = dg.AssetKey(["ops", "events"])
     check_specs=[dg.AssetCheckSpec(name, asset=KEY, description=text) for name, text in EVENT_CHECKS.items()],
 )
 def events(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
-    """Events of all doors, as they came in: one row per event, each event id once, kept for 90 days."""
+    """Events of all doors, as they came in: one row per event, each event id once, kept for 90 days.
+
+    Like the requests, events are loaded also when a release is rejected.
+    """
     watch = Stopwatch()
     files, rows, retired = load_events(warehouse)
     (last,) = one_row(warehouse.con, "SELECT max(received_at) FROM ops.events")

@@ -22,7 +22,10 @@ KEY = dg.AssetKey(["ops", "served_requests"])
     check_specs=[dg.AssetCheckSpec(name, asset=KEY, description=text) for name, text in REQUEST_CHECKS.items()],
 )
 def served_requests(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
-    """Requests the HTTP service answered, without addresses: one row per request, kept for 90 days."""
+    """Requests the HTTP service answered, without addresses: one row per request, kept for 90 days.
+
+    It waits for nothing: requests are loaded also when a release is rejected.
+    """
     watch = Stopwatch()
     files, rows = load_requests(warehouse)
     (last,) = one_row(warehouse.con, "SELECT max(requested_at) FROM ops.served_requests")

@@ -1,4 +1,5 @@
-"""Recommendations for Python programs, from a release file or from the HTTP service, with the same four calls.
+"""Recommendations for Python programs, from a release file or from the HTTP service, with the same four calls; and
+events for the service: what people rated, and what they did with recommendations.
 
     from marquee.client import Client
 
@@ -12,6 +13,7 @@ popular films instead.
 """
 
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
@@ -47,12 +49,25 @@ class Recommendation(NamedTuple):
     votes: int | None
 
 
+class Taken(NamedTuple):
+    """What became of events: kept now, kept before, and refused as (place, reason); the place counts from 0."""
+
+    accepted: int
+    duplicates: int
+    refused: list[tuple[int, str]]
+
+
+MOST_EVENTS = 1_000
+"""Events that the service takes at a time."""
+
+
 class _Source(Protocol):
     def release(self) -> str: ...
     def top_movies(self) -> list[Film]: ...
     def recs(self, one: int, other: int) -> list[Recommendation]: ...
     def of_user(self, user_id: int, num: int) -> list[Recommendation]: ...
     def similar(self, movie_id: int, num: int) -> list[Recommendation]: ...
+    def events(self, events: Sequence[Mapping[str, Any]]) -> Taken: ...
     def close(self) -> None: ...
 
 
@@ -126,6 +141,28 @@ class Client:
         """
         return self._source.similar(movie_id, num)
 
+    def send_events(self, events: Sequence[Mapping[str, Any]]) -> Taken:
+        """Send what people did; what is accepted is on the service's disk when this returns.
+
+        Parameters
+        ----------
+        events : sequence of mapping
+            Each with `event_id`, `type` (rating, shown, click, play, dismiss), `user_id`, `movie_id`, and, where there
+            is one, `rating`, `at`, `answer_id`, `position`.
+
+        Raises
+        ------
+        ClientError
+            Then some may have been kept. Send all of them again: each counts once by its `event_id`.
+        """
+        accepted = duplicates = 0
+        refused: list[tuple[int, str]] = []
+        for first in range(0, len(events), MOST_EVENTS):
+            taken = self._source.events(events[first : first + MOST_EVENTS])
+            accepted, duplicates = accepted + taken.accepted, duplicates + taken.duplicates
+            refused += [(first + place, reason) for place, reason in taken.refused]
+        return Taken(accepted, duplicates, refused)
+
 
 class _ReleaseFile:
     """A release file, opened read-only; opened again when the link it was named by points elsewhere."""
@@ -170,6 +207,9 @@ class _ReleaseFile:
         query = "SELECT rank, movie_id, title, score, NULL FROM similar_to(?) LIMIT ?"
         return self._list(f"film {movie_id} has no similar films", query, movie_id, num)
 
+    def events(self, events: Sequence[Mapping[str, Any]]) -> Taken:
+        raise ClientError(f"{self._path} is a file and takes no events; send them to a service")
+
     def close(self) -> None:
         if self._con is not None:
             self._con.close()
@@ -186,8 +226,11 @@ class _Service:
         self._http = httpx.Client(base_url=address, headers=headers, timeout=30)
 
     def _ask(self, path: str, **parameters: int | str) -> dict[str, Any]:
+        return self._answer(self._http.build_request("GET", path, params=parameters))
+
+    def _answer(self, request: httpx.Request) -> dict[str, Any]:
         try:
-            response = self._http.get(path, params=parameters)
+            response = self._http.send(request)
         except httpx.HTTPError as error:
             raise ClientError(f"{self._http.base_url} cannot be asked: {error}") from None
         if response.is_success:
@@ -217,6 +260,11 @@ class _Service:
 
     def similar(self, movie_id: int, num: int) -> list[Recommendation]:
         return self._list(f"/movies/{movie_id}/similar", num=num, fallback="no")
+
+    def events(self, events: Sequence[Mapping[str, Any]]) -> Taken:
+        found = self._answer(self._http.build_request("POST", "/events", json={"events": list(events)}))
+        refused = [(refused["index"], refused["reason"]) for refused in found["refused"]]
+        return Taken(found["accepted"], found["duplicates"], refused)
 
     def close(self) -> None:
         self._http.close()

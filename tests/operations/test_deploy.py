@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import yaml
+from prometheus_client import REGISTRY
 
+import serving.metrics  # noqa: F401  (declares what the registry shows)
 from tests.command import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -41,6 +43,18 @@ def test_the_address_names_the_driver_that_dagster_postgres_brings() -> None:
     for name in ("daemon", "webserver"):
         address = services[name]["environment"]["DAGSTER_POSTGRES_URL"]
         assert address.startswith("postgresql+psycopg2://"), "SQLAlchemy 2.1 takes a plain postgresql:// for psycopg 3"
+
+
+def test_alerts_are_about_metrics_that_the_service_has() -> None:
+    shown = {metric.name for metric in REGISTRY.collect()}
+    rules = [rule for group in read_yaml(DEPLOY / "alerts.yml")["groups"] for rule in group["rules"]]
+    assert {rule["alert"] for rule in rules} >= {"EventsRefused", "EventsNotKept", "EventsNotSealed"}
+    manual = (ROOT / "docs" / "operations.md").read_text()
+    for rule in rules:
+        named = {name.removesuffix("_total") for name in re.findall(r"marquee_\w+", rule["expr"])}
+        assert named, rule["alert"]
+        assert named <= shown, named - shown
+        assert f"`{rule['alert']}`" in manual, rule["alert"]
 
 
 def test_compose_runs_three_processes_over_one_home_and_a_stream_if_asked() -> None:

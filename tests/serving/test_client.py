@@ -45,6 +45,21 @@ def test_where_there_is_no_list_both_say_so(clients: list[Client], snapshot: Sna
                 ask()
 
 
+def test_events_are_sent_in_parts_and_each_counts_once(releases: TwoReleases) -> None:
+    with running(releases.home, request_log=False) as address, Client(address) as client:
+        film = client.get_top_movies()[0].movie_id
+        events = [{"event_id": str(n), "type": "play", "user_id": 1, "movie_id": film} for n in range(2_100)]
+        events[1_500]["movie_id"] = 2_000_000_000
+        found = client.send_events(events)
+        assert found[:2] == (2_099, 0)
+        assert [place for place, _ in found.refused] == [1_500]
+        assert client.send_events(events[:10]) == (0, 10, [])
+    with Client("http://127.0.0.1:9") as nowhere, pytest.raises(ClientError, match="cannot be asked"):
+        nowhere.send_events(events[:1])
+    with Client(releases.home.current) as file, pytest.raises(ClientError, match="takes no events"):
+        file.send_events(events[:1])
+
+
 def test_a_file_follows_the_link_and_says_what_is_missing(releases: TwoReleases) -> None:
     with Client(releases.home.current) as client:
         assert client.release == releases.second
