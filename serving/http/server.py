@@ -103,9 +103,13 @@ def serve(
         If a setting is wrong, the address cannot be had, or keys are required and there are none.
     """
     chosen, own = settings or settings_from_environment(), own or home
-    required = _keys_required(own, chosen, host, insecure)
-    chosen = chosen.model_copy(update={"allowed_hosts": (*chosen.allowed_hosts, host), "require_keys": required})
     listening = listen(host, port)
+    try:
+        required = _keys_required(own, chosen, listening.getsockname()[0], insecure)
+    except UsageError:
+        listening.close()
+        raise
+    chosen = chosen.model_copy(update={"allowed_hosts": (*chosen.allowed_hosts, host), "require_keys": required})
     os.environ[SETTINGS_VARIABLE] = chosen.model_dump_json()
     os.environ[_WORKER_VARIABLE] = json.dumps({"home": str(home.root), "own": str(own.root), "workers": workers})
     shown = f"[{host}]" if ":" in host else host
@@ -141,15 +145,15 @@ def serve(
             shutil.rmtree(metrics, ignore_errors=True)
 
 
-def _keys_required(own: Home, settings: ServingSettings, host: str, insecure: bool) -> bool:
-    """Whether requests need a key.
+def _keys_required(own: Home, settings: ServingSettings, address: str, insecure: bool) -> bool:
+    """Whether requests to an address need a key; it is that of the socket, for a name may stand for any.
 
     Raises
     ------
     UsageError
         If others reach the address without keys and without `--insecure`, or keys are required and there are none.
     """
-    reachable = not is_loopback(host if host != "localhost" else "127.0.0.1")
+    reachable = not is_loopback(address)
     required = settings.require_keys
     if required is None:
         required = reachable and not insecure
@@ -157,11 +161,13 @@ def _keys_required(own: Home, settings: ServingSettings, host: str, insecure: bo
         raise UsageError("--insecure and the setting require_keys contradict each other; give one of them")
     if reachable and not required:
         if not insecure:
-            text = f"{host} is reachable from other machines and require_keys is off; switch it on, or use --insecure"
+            text = (
+                f"{address} is reachable from other machines and require_keys is off; switch it on, or use --insecure"
+            )
             raise UsageError(text)
-        say(f"marquee: INSECURE: whoever reaches {host} may ask, and send events, without a key", logging.WARNING)
+        say(f"marquee: INSECURE: whoever reaches {address} may ask, and send events, without a key", logging.WARNING)
     if required and not any(key.is_valid(datetime.now(UTC)) for key in read_keys(own)):
-        why = f"{host} is reachable from other machines" if reachable else "require_keys is set"
+        why = f"{address} is reachable from other machines" if reachable else "require_keys is set"
         add = f"marquee --home {own.root} keys add NAME --scope read"
         raise UsageError(f"keys are required ({why}) and there are none; make one: {add}; or use --insecure")
     return required

@@ -76,6 +76,15 @@ def journal_ids(home: Home) -> Counter[str]:
     return found
 
 
+def journal_rate(home: Home) -> float:
+    """Events a second from the first batch of a journal to its last one; 0 if there is only one."""
+    journal = Journal(home.events)
+    first, last = journal.since(0, limit=1)[0], journal.since(journal.last_seq() - 1)[-1]
+    journal.close()
+    seconds = (last.received_at - first.received_at).total_seconds()
+    return last.seq / seconds if seconds else 0.0
+
+
 class Sender:
     """Sends events at a rate on a thread, and notes what the broker acknowledged.
 
@@ -142,6 +151,7 @@ class Report:
     twice: int = 0
     seconds: float = 0.0
     caught_up_seconds: float = 0.0
+    per_second: float = 0.0
     failures: list[str] = field(default_factory=list)
 
 
@@ -191,7 +201,7 @@ def run_campaign(
     if refused := journal.refused():
         report.failures.append(f"{len(refused)} messages refused: {refused[0].reason}")
     journal.close()
-    report.seconds = round(time.monotonic() - begun, 1)
+    report.seconds, report.per_second = round(time.monotonic() - begun, 1), round(journal_rate(home))
     return report
 
 

@@ -261,6 +261,7 @@ def test_no_address_that_others_reach_is_served_without_keys(releases: TwoReleas
     home = releases.home.root
     outside = (*START, "--host", "0.0.0.0")
     assert "keys add NAME --scope read" in marquee(home, *outside, expect=2).stderr
+    assert "keys are required" in marquee(home, *START, "--host", "0", expect=2).stderr, "another way to say 0.0.0.0"
     off = {SETTINGS_VARIABLE: json.dumps({"require_keys": False, "request_log": False})}
     on = {SETTINGS_VARIABLE: json.dumps({"require_keys": True, "request_log": False})}
     assert "keys are required" in _fails(home, *START, **on)
