@@ -77,7 +77,7 @@ class JournalReader:
         """
         for snapshot in served:
             if snapshot.release not in self._held:
-                self._held[snapshot.release] = self._reach(snapshot)
+                self._held[snapshot.release] = self._journal.reach(snapshot.event_files)
         lowest, champion = min(self._held[snapshot.release] for snapshot in served), served[0].release
         if self._first is None or lowest < self._first:
             self._ratings, self._first, self._seq = RecentRatings(), lowest, lowest
@@ -85,15 +85,6 @@ class JournalReader:
             self._first = max(self._first, self._lowest)
             self._ratings.forget(self._first)
         self._champion, self._lowest = champion, lowest
-
-    def _reach(self, snapshot: Snapshot) -> int:
-        """Number of the last event up to which a release holds all."""
-        reach = 0
-        for segment in self._journal.segments():
-            if segment.ratings and segment.landing_sha256 not in snapshot.event_files:
-                break
-            reach = segment.last_seq
-        return reach
 
 
 def _ratings(received: Iterable[Received]) -> Iterable[RatingEvent]:

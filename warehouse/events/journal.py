@@ -214,16 +214,21 @@ class Journal:
             ).fetchall()
         return [Segment(*row, self.folder / range_name(row[0], row[1])) for row in rows]  # type: ignore[call-arg]
 
-    def contained(self, source_files: Collection[str]) -> list[Segment]:
-        """Sealed segments whose ratings a release holds.
+    def reach(self, files: Collection[str]) -> int:
+        """Number of the last event up to which a release holds all ratings.
 
         Parameters
         ----------
-        source_files : collection of str
+        files : collection of str
             SHA-256 of the files that the release was made from (its `source_files`). A segment without ratings has
             nothing that a release could lack.
         """
-        return [segment for segment in self.segments() if not segment.ratings or segment.landing_sha256 in source_files]
+        reached = 0
+        for segment in self.segments():
+            if segment.ratings and segment.landing_sha256 not in files:
+                break
+            reached = segment.last_seq
+        return reached
 
     def unsealed(self) -> Unsealed:
         """How much waits to be sealed, and since when."""
