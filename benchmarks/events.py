@@ -136,14 +136,12 @@ def send_range(load: Load, first: int, after: int) -> Sent:
     connection = Connection(load)
     accepted = duplicates = 0
     seconds: list[float] = []
-    following = time.perf_counter()
     for number in range(first, after, load.batch):
         new, known, took = connection.send(range(number, min(number + load.batch, after)))
         accepted, duplicates = accepted + new, duplicates + known
         seconds.append(took)
         if load.per_second:
-            following += 1 / load.per_second
-            time.sleep(max(0.0, following - time.perf_counter()))
+            time.sleep(max(0.0, 1 / load.per_second - took))
     return Sent(accepted, duplicates, connection.repeated, seconds)
 
 

@@ -33,6 +33,8 @@ from warehouse.events.segments import seal
 CONNECTIONS = 8
 WORKERS = 2
 START_SECONDS = 60.0
+SECONDS_A_KILL = 1.2
+"""How long the service is up between two kills, on average; senders take so much time that all kills happen."""
 
 
 @dataclass
@@ -109,11 +111,12 @@ def run_campaign(
     report, chance = Report(acknowledged=events), random.Random(16)
     service = KilledService(platform.home.root)
     service.start()
-    load = Load(service.address, signup_films(service.address), batch, give_up_seconds=3 * START_SECONDS)
+    per_second = events / batch / CONNECTIONS / (kills * SECONDS_A_KILL)
+    load = Load(service.address, signup_films(service.address), batch, "", per_second, 3 * START_SECONDS)
     sending = threading.Thread(target=_send, args=(load, events, report))
     sending.start()
     while sending.is_alive() and report.kills + report.worker_kills < kills:
-        time.sleep(chance.uniform(0.3, 2.0))
+        time.sleep(chance.uniform(0.3, 2 * SECONDS_A_KILL - 0.3))
         if chance.random() < 0.3:
             service.kill_worker(chance)
             report.worker_kills += 1
