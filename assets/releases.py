@@ -231,6 +231,7 @@ def stored_release(
         "files_copied": done.copied,
         "megabytes_sent": round(done.bytes / 1e6, 3),
         "releases_deleted": len(done.retired),
+        "events_taken_in": done.events,
     }
     yield result(watch, metadata, version=done.release, changed=done.changed)
 

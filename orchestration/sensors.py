@@ -1,7 +1,8 @@
 """The landing sensor: ingests files that are dropped into the home's folder `landing`, once they are complete.
 
 Belongs here: when a file is ready and when to try again. The asset raw/rating_files ingests it and moves it away.
-Each tick first seals events that no service has sealed: their ratings land as a file, too.
+Each tick first takes in events that machines elsewhere have sent to the store, and seals those that no service has
+sealed: their ratings land as a file, too.
 On by default: dropping a file into the folder is the request, and an empty folder costs nothing. Each tick also marks
 runs as failed whose process died: they would block the queue, which lets one run through.
 
@@ -24,6 +25,8 @@ from warehouse.events.journal import Journal
 from warehouse.events.segments import seal
 from warehouse.home import Home
 from warehouse.ingest.landing import batch_key, landed_files, signature
+from warehouse.store.client import StoreError, store_address
+from warehouse.store.events import take_in_events
 
 INTERVAL_SECONDS = 30
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0
@@ -73,11 +76,13 @@ def landing_sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
 
 
 def _seal_events(context: dg.SensorEvaluationContext, home: Home) -> None:
-    """Have events become files also when no service runs. Other files do not wait for a journal in trouble."""
+    """Have events become files also when no service runs. Other files do not wait for a journal or store in trouble."""
     journal = Journal(home.events)
     try:
         seal(journal, home.landing)
-    except JournalError as error:
+        if url := store_address():
+            take_in_events(home, url)
+    except (JournalError, StoreError) as error:
         context.log.error(str(error))
     finally:
         journal.close()

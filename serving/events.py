@@ -28,6 +28,8 @@ from warehouse.events.journal import Appended, Journal
 from warehouse.events.segments import seal
 from warehouse.home import Home
 from warehouse.queries import utc_now
+from warehouse.store.client import StoreError
+from warehouse.store.events import send_events
 
 MOST_EVENTS = 1_000
 DOOR = "http"
@@ -80,7 +82,8 @@ class EventDoor:
 
     def __init__(self, home: Home, settings: ServingSettings) -> None:
         self.journal = Journal(home.events)
-        self._sealer = Sealer(self.journal, None if settings.store else home.landing, settings.seal_seconds)
+        landing = None if settings.store else home.landing
+        self._sealer = Sealer(self.journal, landing, settings.seal_seconds, settings.store)
         self._settings = settings
         self._queue: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
         self._waiting = 0
@@ -146,9 +149,11 @@ class EventDoor:
         started = time.perf_counter()
         answers: list[tuple[_Request, Taken | Exception]]
         try:
+            if self._settings.store:  # such a service needs no home but for this
+                self.journal.folder.parent.mkdir(parents=True, exist_ok=True)
             done = self.journal.append_groups([found.events for found in read], DOOR)
             answers = [(found.request, _taken(found, kept)) for found, kept in zip(read, done, strict=True)]
-        except JournalError as error:
+        except (JournalError, OSError) as error:
             self._warn(error)
             EVENTS_REFUSED.labels(DOOR, "journal").inc(sum(len(found.events) for found in read))
             text = "events cannot be kept now, none of this request was; send all of it again"
@@ -188,10 +193,12 @@ class Sealer:
         Folder for the ratings among them.
     seconds : float
         Age of the oldest event at which that is done.
+    store : str
+        Address of the store that the files are sent to; empty: they stay.
     """
 
-    def __init__(self, journal: Journal, landing: Path | None, seconds: float) -> None:
-        self._journal, self._landing, self._seconds = journal, landing, seconds
+    def __init__(self, journal: Journal, landing: Path | None, seconds: float, store: str = "") -> None:
+        self._journal, self._landing, self._seconds, self._store = journal, landing, seconds, store
         self._problem = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._seal_now_and_then, name="seal", daemon=True)
@@ -215,10 +222,12 @@ class Sealer:
         try:
             if seal(self._journal, self._landing, seconds):
                 EVENTS_SEALED.set_to_current_time()
+            if self._store:
+                send_events(self._journal, self._store)
             waiting = self._journal.unsealed()
             EVENTS_UNSEALED.set(waiting.events)
             EVENTS_WAITING.set((utc_now() - waiting.since).total_seconds() if waiting.since else 0.0)
-        except (JournalError, OSError) as error:
+        except (JournalError, StoreError, OSError) as error:
             problem = str(error)
             if problem != self._problem:
                 logger.warning("events: %s", error)

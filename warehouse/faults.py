@@ -83,6 +83,9 @@ EVENT_STEPS = (
 )
 """Steps of an event: to the journal, and from there to a segment and a file of ratings."""
 
+SENT_EVENT_STEPS = ("segment_sent", "segment_part_taken_in")
+"""Steps of events between machines: to the store, and from there to the journal of the home."""
+
 EXPORT_STEPS = (
     "export_table_loaded",
     "export_loaded",

@@ -47,6 +47,8 @@ def _publish(home: Home, url: str, as_json: bool) -> None:
     sent += f"; {done.copied} taken from the release before" if done.copied else ""
     word = sent if done.files or done.copied else "its files were there" if done.changed else "it was already"
     print(f"{done.release} is live in {url}: {word}")
+    if done.events:
+        print(f"{done.events} events of service machines taken in")
     if done.retired:
         print(f"deleted there: {', '.join(done.retired)}")
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from hashlib import blake2b
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
 from warehouse.events.database import Database, range_name
 from warehouse.events.event import Event
@@ -252,7 +252,7 @@ def _received(
     return Received(seq, moment(received_at), door, event)
 
 
-def read_segment(path: Path, after: int = 0) -> list[Received]:
+def read_segment(path: Path | BinaryIO, after: int = 0) -> list[Received]:
     """Events of a segment's file, from the one after a number on."""
     import pyarrow.parquet as pq
 

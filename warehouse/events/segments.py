@@ -64,7 +64,7 @@ def seal(journal: Journal, landing: Path | None, seconds: float = SEAL_SECONDS) 
     """
     done: list[Segment] = []
     while _is_due(journal, seconds):
-        with _sealing(journal.folder) as mine:
+        with sealing(journal.folder) as mine:
             if not mine:
                 break
             if _is_due(journal, seconds):  # still
@@ -81,8 +81,8 @@ def _is_due(journal: Journal, seconds: float) -> bool:
 
 
 @contextmanager
-def _sealing(folder: Path) -> Iterator[bool]:
-    """Hold the lock of the one that seals, if nobody has it."""
+def sealing(folder: Path) -> Iterator[bool]:
+    """Hold the lock of the one that seals and sends, if nobody has it."""
     with (folder / LOCK_FILE).open("a") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

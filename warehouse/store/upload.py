@@ -1,4 +1,5 @@
-"""Publishing to a store: the live release goes there, then the pointer is replaced, then what was retired is deleted.
+"""Publishing to a store: the live release goes there, then the pointer is replaced, then what was retired is deleted,
+and events that machines elsewhere have sent are taken in.
 
 Belongs here: the order of these steps. Each is skipped where it is done already, so a publication that ended in the
 middle is completed by the next one; until the pointer is replaced readers see what they saw before. Nothing here waits
@@ -15,6 +16,7 @@ from warehouse.home import Home
 from warehouse.locks import writer_lock
 from warehouse.releases.registry import ReleaseError, deciding_event, list_releases, live_release
 from warehouse.store.client import NoObjectError, StoreError, open_store, store_errors
+from warehouse.store.events import take_in_events
 from warehouse.store.layout import MANIFEST, Manifest, Pointer, describe, files_of
 from warehouse.store.pointer import Found, read_manifest, read_pointer, replace_pointer
 
@@ -47,6 +49,8 @@ class Published(NamedTuple):
         Files taken over from another release inside the store.
     retired : list of str
         Releases deleted.
+    events : int
+        Taken in from service machines.
     seconds : float
     """
 
@@ -56,6 +60,7 @@ class Published(NamedTuple):
     bytes: int
     copied: int
     retired: list[str]
+    events: int
     seconds: float
 
 
@@ -107,8 +112,9 @@ def _publish(
     gone = {name for name, entry in entries.items() if entry["state"] == "retired"}
     with store_errors(url, "cleared of retired releases"):
         retired = _delete(objects, gone - {manifest.release})
+    events = take_in_events(home, url)
     seconds = round(time.perf_counter() - started, 3)
-    return Published(manifest.release, changed, files, sent, copied, retired, seconds)
+    return Published(manifest.release, changed, files, sent, copied, retired, events, seconds)
 
 
 def _described(home: Home, entry: dict[str, Any]) -> Manifest:

@@ -114,7 +114,7 @@ seal(journal, Path(sys.argv[1]) / "landing", seconds=0)
 def test_only_one_seals_at_a_time_and_old_segments_go(tmp_path: Path) -> None:
     journal, landing = Journal(tmp_path / "events"), tmp_path / "landing"
     journal.append(some(1, 3), "http")
-    with segments._sealing(journal.folder) as mine:
+    with segments.sealing(journal.folder) as mine:
         assert mine
         assert seal(Journal(journal.folder), landing, seconds=0) == []
     for first in (4, 7):
