@@ -20,6 +20,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from recommender.errors import MarqueeError
+from warehouse.files import flush_to_disk
 
 FILE, TURN_FILE = "journal.sqlite", "journal.lock"
 WAIT_SECONDS = 5.0
@@ -151,6 +152,8 @@ class Database:
             last = max((last for _, last in named_ranges(self.folder)), default=0)
             con.execute("INSERT INTO sqlite_sequence VALUES ('events', ?)", [last])
             con.execute(f"PRAGMA user_version = {_VERSION}")
+        for folder in (self.folder, self.folder.parent):  # the names, too
+            flush_to_disk(folder)
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
