@@ -29,7 +29,7 @@ from tests.command import BIN, ROOT
 from tests.object_server import BUCKET, ObjectServer, object_server
 from tests.servers import free_port
 from warehouse.faults import KILL_VARIABLE, STORE_STEPS
-from warehouse.home import Home
+from warehouse.home import HOME_VARIABLE, Home
 from warehouse.releases.reader import open_release
 from warehouse.releases.registry import live_release
 from warehouse.store.client import STORE_VARIABLE
@@ -57,7 +57,12 @@ class RemoteService:
             self.process = subprocess.Popen(
                 [str(BIN / "marquee"), "serve", *options],
                 cwd=ROOT,
-                env={**os.environ, **environment, SETTINGS_VARIABLE: json.dumps({"store_seconds": 0.2, **chosen})},
+                env={
+                    **os.environ,
+                    HOME_VARIABLE: str(folder / "own"),
+                    **environment,
+                    SETTINGS_VARIABLE: json.dumps({"store_seconds": 0.2, **chosen}),
+                },
                 stdout=log,
                 stderr=log,
             )

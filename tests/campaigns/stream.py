@@ -76,13 +76,17 @@ def journal_ids(home: Home) -> Counter[str]:
     return found
 
 
-def journal_rate(home: Home) -> float:
-    """Events a second from the first batch of a journal to its last one; 0 if there is only one."""
-    journal = Journal(home.events)
-    first, last = journal.since(0, limit=1)[0], journal.since(journal.last_seq() - 1)[-1]
+def measure(home: Home, report: "Report") -> None:
+    """Note events a second, and how long events took from being made until they were in the journal."""
+    journal, last, delays = Journal(home.events), 0, list[float]()
+    first = journal.since(0, limit=1)[0].received_at
+    while rows := journal.since(last):
+        delays += [(row.received_at - row.event.at).total_seconds() for row in rows if row.event.at is not None]
+        last, ended = rows[-1].seq, rows[-1].received_at
     journal.close()
-    seconds = (last.received_at - first.received_at).total_seconds()
-    return last.seq / seconds if seconds else 0.0
+    delays.sort()
+    report.per_second = round(len(delays) / max(0.001, (ended - first).total_seconds()))
+    report.delay_p50, report.delay_p99 = (round(delays[int(share * (len(delays) - 1))], 2) for share in (0.5, 0.99))
 
 
 class Sender:
@@ -123,7 +127,7 @@ class Sender:
             event_id = f"e-{number}"
             event = {
                 "event_id": event_id, "type": "rating", "user_id": draw.randint(1, USERS),
-                "movie_id": draw.choice(self._films), "rating": draw.randint(1, 10) / 2,
+                "movie_id": draw.choice(self._films), "rating": draw.randint(1, 10) / 2, "at": time.time(),
             }  # fmt: skip
             while True:
                 with contextlib.suppress(BufferError):
@@ -152,6 +156,8 @@ class Report:
     seconds: float = 0.0
     caught_up_seconds: float = 0.0
     per_second: float = 0.0
+    delay_p50: float = 0.0
+    delay_p99: float = 0.0
     failures: list[str] = field(default_factory=list)
 
 
@@ -201,7 +207,8 @@ def run_campaign(
     if refused := journal.refused():
         report.failures.append(f"{len(refused)} messages refused: {refused[0].reason}")
     journal.close()
-    report.seconds, report.per_second = round(time.monotonic() - begun, 1), round(journal_rate(home))
+    measure(home, report)
+    report.seconds = round(time.monotonic() - begun, 1)
     return report
 
 
@@ -212,11 +219,15 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--per-second", type=float, default=2_000.0)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/out/stream.json"))
+    parser.add_argument("--in-memory", action="store_true", help="a broker that keeps nothing; needs --kills 0")
     chosen = parser.parse_args()
+    if chosen.in_memory and chosen.kills:
+        parser.error("a broker in memory loses everything when it is killed: --in-memory needs --kills 0")
     with tempfile.TemporaryDirectory(prefix="marquee-stream-") as folder, object_server() as server:
         platform = Platform(Path(folder))
         platform.prepare()
-        with broker(f"s3://{BUCKET}/", server.environment("admin")) as messages:
+        storage = "memory://tansu/" if chosen.in_memory else f"s3://{BUCKET}/"
+        with broker(storage, server.environment("admin")) as messages:
             report = run_campaign(platform.home, messages, chosen.events, chosen.kills, chosen.per_second)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
     chosen.out.write_text(json.dumps(asdict(report), indent=2) + "\n", encoding="utf-8")

@@ -315,15 +315,23 @@ class _started:
         self._process.communicate(timeout=30)
 
 
-def test_a_service_from_a_store_has_the_keys_of_its_own_home(home_of_two: Path, tmp_path: Path) -> None:
+def test_a_service_from_a_store_has_keys_and_events_in_its_own_home(home_of_two: Path, tmp_path: Path) -> None:
     url = f"file://{tmp_path / 'store'}"
     process = start_marquee(home_of_two, "publish", **{STORE_VARIABLE: url})
     assert process.wait(60) == 0, process.communicate()
     marquee(tmp_path / "own", "home")
-    key = marquee_json(tmp_path / "own", "keys", "add", "web", "--scope", "read")["key"]
+    key, writer = (
+        marquee_json(tmp_path / "own", "keys", "add", scope, "--scope", scope)["key"] for scope in ("read", "events")
+    )
     own = {"MARQUEE_HOME": str(tmp_path / "own")}
     with remote_service(url, tmp_path, {**os.environ, **own}, workers=1, require_keys=True) as service:
         service.until(lambda answer: answer.status_code == 200, "the first release")
         assert httpx.get(f"{service.address}/popular").status_code == 401
         answer = httpx.get(f"{service.address}/popular", headers={"Authorization": f"Bearer {key}"})
         assert answer.status_code == 200
+        film = answer.json()["recommendations"][0]["movie_id"]
+        sent = {"event_id": "e1", "type": "rating", "user_id": 7, "movie_id": film, "rating": 4}
+        with Client(service.address, key=writer) as client:
+            assert client.send_events([sent, sent]).accepted == 1
+    assert [path.name for path in (tmp_path / "own" / "landing").glob("*")] == ["events-1-1.parquet"]
+    assert not (tmp_path / "cache" / "events").exists()
