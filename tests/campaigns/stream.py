@@ -108,7 +108,7 @@ class Sender:
 
         producer = Producer(
             {
-                "bootstrap.servers": self._address, "acks": "all", "linger.ms": 20,
+                "bootstrap.servers": self._address, "acks": "all", "linger.ms": 200,
                 "message.timeout.ms": int(1000 * LONGEST), **QUIET,
             }
         )  # fmt: skip
