@@ -189,7 +189,7 @@ class Sealer:
     Parameters
     ----------
     journal : Journal
-    landing : Path
+    landing : Path, optional
         Folder for the ratings among them.
     seconds : float
         Age of the oldest event at which that is done.

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from orchestration.cli.common import JsonFlag, existing, home_of, print_json
+from recommender.errors import UsageError
 from warehouse.home import Home
 
 commands = typer.Typer()
@@ -40,6 +41,11 @@ def serve(
     home = own = home_of(context)
     settings = settings_from_environment()
     if store:
+        if own.warehouse.exists():  # its events would be moved to the store instead of its landing folder
+            text = (
+                f"{own.root} is the home of a pipeline; a service that follows a store keeps its keys and events apart"
+            )
+            raise UsageError(f"{text}: name another folder with --home")
         # A request log in a cache is not collected, so there is none unless the settings ask for one.
         log = settings.request_log if "request_log" in settings.model_fields_set else False
         settings = settings.model_copy(update={"store": store, "request_log": log})

@@ -319,6 +319,8 @@ def test_a_service_from_a_store_has_keys_and_events_in_its_own_home(home_of_two:
     url = f"file://{tmp_path / 'store'}"
     process = start_marquee(home_of_two, "publish", **{STORE_VARIABLE: url})
     assert process.wait(60) == 0, process.communicate()
+    refused = marquee(home_of_two, "serve", "--from", url, "--cache", tmp_path / "cache", expect=2).stderr
+    assert f"{home_of_two} is the home of a pipeline" in refused
     marquee(tmp_path / "own", "home")
     key, writer = (
         marquee_json(tmp_path / "own", "keys", "add", scope, "--scope", scope)["key"] for scope in ("read", "events")
@@ -333,5 +335,5 @@ def test_a_service_from_a_store_has_keys_and_events_in_its_own_home(home_of_two:
         sent = {"event_id": "e1", "type": "rating", "user_id": 7, "movie_id": film, "rating": 4}
         with Client(service.address, key=writer) as client:
             assert client.send_events([sent, sent]).accepted == 1
-    assert [path.name for path in (tmp_path / "own" / "landing").glob("*")] == ["events-1-1.parquet"]
+    assert [path.name for path in (tmp_path / "store" / "events").glob("*/*")] == ["1-1.parquet"]
     assert not (tmp_path / "cache" / "events").exists()
