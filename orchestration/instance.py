@@ -20,6 +20,7 @@ from orchestration.code_location import record_in_code_location
 from orchestration.definitions import build_defs
 from orchestration.errors import reason_of
 from orchestration.event_log import quick_event_log
+from orchestration.progress_bar import earlier_seconds
 from warehouse.home import HOME_VARIABLE, Home
 from warehouse.logs import say
 
@@ -84,11 +85,11 @@ def execute(
             **({"workers": {"config": dict(workers)}} if workers else {}),
         },
         "ops": {name: {"config": dict(values)} for name, values in (ops or {}).items()},
-        "loggers": {"progress": {}},
     }
     run_id = str(uuid.uuid4())
     with quick_event_log(), prepare_instance(home) as instance, run_lock(home, run_id):
         fail_orphaned_runs(instance, home)
+        config["loggers"] = {"progress": {"config": {"earlier_seconds": earlier_seconds(instance, job)}}}
         record_in_code_location(instance, job)
         result = (
             build_defs()

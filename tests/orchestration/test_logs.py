@@ -1,7 +1,10 @@
 """MARQUEE_LOG=json: one JSON object per line from the command line, from runs of the daemon and from the service."""
 
+import contextlib
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 import time
@@ -17,6 +20,25 @@ from tests.dagster_dev import dagster_dev
 from tests.orchestration.test_dagster_dev import TOP_40
 
 REFRESH = ("refresh", "--set", "top_movies=40", "--set", "neighbours=9")
+
+
+def test_a_terminal_shows_a_bar_and_nothing_else_does(small_home: Path) -> None:
+    """With the remaining time, because the job has run before; a line per asset in both cases."""
+    line = re.compile(r"^recs/pair_recommendations +[\d,]+ rows +[\d.]+ s +[\d,]+ rows/s$", re.MULTILINE)
+    assert line.search(plain := marquee(small_home, *REFRESH).stderr)
+    assert "\x1b" not in plain
+    mine, theirs = pty.openpty()
+    command = [sys.executable, "-c", "from orchestration.cli.app import main; main()", "--home", str(small_home)]
+    process = subprocess.Popen([*command, *REFRESH[:-1], "neighbours=8"], stderr=theirs, cwd=ROOT)
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while part := os.read(mine, 65536):
+            shown += part
+    assert process.wait(timeout=60) == 0
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode()).replace("\r", "\n")
+    assert re.search(r"published/staged_release +\S+ +\d+/\d+ +0:0\d:\d\d +about \d+ s left", text)
+    assert line.search(text)
 
 
 @pytest.fixture
