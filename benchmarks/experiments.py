@@ -46,6 +46,8 @@ class Users:
         Of an answer of the champion, on average.
     effect : float
         By which the challenger multiplies these, minus 1.
+    evenness : float
+        Of the rates at which clients ask, the shape of the gamma distribution: the smaller, the more a few do it all.
     lost : float
         Share of the challenger's clients whose answers do not arrive.
     """
@@ -56,6 +58,7 @@ class Users:
     answers: float = 0.4
     outcomes: float = 0.3
     effect: float = 0.0
+    evenness: float = 0.7
     lost: float = 0.0
 
 
@@ -73,7 +76,7 @@ def simulate(users: Users, experiments: int, seed: int) -> Looks:
     meets = random.random(shape) < users.share
     counted = ~meets | (random.random(shape) >= users.lost)
     first_day = random.integers(0, users.days, shape) * (random.random(shape) < 0.7)  # three in ten are there at once
-    rate = random.gamma(0.7, users.answers / 0.7, shape)
+    rate = random.gamma(users.evenness, users.answers / users.evenness, shape)
     taste = random.beta(2.0, 2.0 * (PER_ANSWER / users.outcomes - 1.0), shape) / np.sqrt(1.0 + rate)
     taste *= users.outcomes / PER_ANSWER / taste.mean()
     chance = np.clip(np.where(meets, taste * (1.0 + users.effect), taste), 0.0, 1.0)
@@ -155,6 +158,7 @@ def main() -> None:
         "4,000, half": (base, 0.05),
         "20,000, a tenth": (replace(base, clients=20_000, share=0.1), 0.05),
         "4,000, half, rare outcomes": (replace(base, outcomes=0.03), 0.05),
+        "8,000, a tenth, a few ask most": (replace(base, clients=8000, share=0.1, evenness=0.2), 0.05),
         "20,000, half, margin 10%": (replace(base, clients=20_000), 0.1),
     }
     print(_line(["clients", "effect", "better", "worse", "no difference", "too early", "violated", "days", "naive"]))

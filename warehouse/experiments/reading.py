@@ -52,7 +52,7 @@ def described(entry: dict[str, Any]) -> dict[str, Any]:
         "last_look": found if looks else None,
         "looks": [
             {
-                "days": round((datetime.fromisoformat(str(event["at"])) - begun).total_seconds() / 86_400, 4),
+                "days": round((datetime.fromisoformat(str(event["at"])) - begun).total_seconds() / 86_400, 6),
                 **{name: event["found"][name] for name in ("difference", "low", "high", "margin", "decision")},
             }
             for event in looks
