@@ -158,7 +158,7 @@ def main() -> None:
         "4,000, half": (base, 0.05),
         "20,000, a tenth": (replace(base, clients=20_000, share=0.1), 0.05),
         "4,000, half, rare outcomes": (replace(base, outcomes=0.03), 0.05),
-        "8,000, a tenth, a few ask most": (replace(base, clients=8000, share=0.1, evenness=0.2), 0.05),
+        "3,000, a tenth, a few ask most": (replace(base, clients=3000, share=0.1, evenness=0.1), 0.05),
         "20,000, half, margin 10%": (replace(base, clients=20_000), 0.1),
     }
     print(_line(["clients", "effect", "better", "worse", "no difference", "too early", "violated", "days", "naive"]))

@@ -13,7 +13,7 @@ popular films instead.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Protocol, Self
@@ -49,6 +49,14 @@ class Recommendation(NamedTuple):
     votes: int | None
 
 
+class Recommendations(list[Recommendation]):
+    """A list, best first, and the `answer_id` by which events refer to it; None from a file."""
+
+    def __init__(self, films: Iterable[Recommendation], answer_id: str | None = None) -> None:
+        super().__init__(films)
+        self.answer_id = answer_id
+
+
 class Taken(NamedTuple):
     """What became of events: kept now, kept before, and refused as (place, reason); the place counts from 0."""
 
@@ -64,15 +72,18 @@ MOST_EVENTS = 1_000
 class _Source(Protocol):
     def release(self) -> str: ...
     def top_movies(self) -> list[Film]: ...
-    def recs(self, one: int, other: int) -> list[Recommendation]: ...
-    def of_user(self, user_id: int, num: int) -> list[Recommendation]: ...
-    def similar(self, movie_id: int, num: int) -> list[Recommendation]: ...
+    def recs(self, visitor: str | None, one: int, other: int) -> Recommendations: ...
+    def of_user(self, visitor: str | None, user_id: int, num: int) -> Recommendations: ...
+    def similar(self, visitor: str | None, movie_id: int, num: int) -> Recommendations: ...
     def events(self, events: Sequence[Mapping[str, Any]]) -> Taken: ...
     def close(self) -> None: ...
 
 
 class Client:
-    """Recommendations of the live release.
+    """Recommendations of the live release; while an experiment runs a service has some visitors meet its challenger.
+
+    A `visitor` is any text of 1 to 64 letters, digits, dots, dashes and underscores by which a service tells visitors
+    apart: the same one always meets the same release. Without it the live release answers, and no experiment counts it.
 
     Parameters
     ----------
@@ -113,7 +124,7 @@ class Client:
         """Films that pairs are made of, most liked first."""
         return self._source.top_movies()
 
-    def get_recs(self, a: int, b: int) -> list[Recommendation]:
+    def get_recs(self, a: int, b: int, *, visitor: str | None = None) -> Recommendations:
         """Films for somebody who likes two of the top movies, best first.
 
         Raises
@@ -121,25 +132,25 @@ class Client:
         NoListError
             If the two are no pair of the release.
         """
-        return self._source.recs(a, b)
+        return self._source.recs(visitor, a, b)
 
-    def for_user(self, user_id: int, num: int = 10) -> list[Recommendation]:
+    def for_user(self, user_id: int, num: int = 10, *, visitor: str | None = None) -> Recommendations:
         """Films for a user, best first, without what the user has rated.
 
         Raises
         ------
         NoListError
         """
-        return self._source.of_user(user_id, num)
+        return self._source.of_user(visitor, user_id, num)
 
-    def similar(self, movie_id: int, num: int = 10) -> list[Recommendation]:
+    def similar(self, movie_id: int, num: int = 10, *, visitor: str | None = None) -> Recommendations:
         """Films similar to one, most similar first.
 
         Raises
         ------
         NoListError
         """
-        return self._source.similar(movie_id, num)
+        return self._source.similar(visitor, movie_id, num)
 
     def send_events(self, events: Sequence[Mapping[str, Any]]) -> Taken:
         """Send what people did; what is accepted is on the service's disk when this returns.
@@ -182,8 +193,8 @@ class _ReleaseFile:
         except duckdb.Error as error:
             raise ClientError(f"{target} cannot be asked: {error}") from None
 
-    def _list(self, missing: str, query: str, *values: int) -> list[Recommendation]:
-        found = [Recommendation(*row) for row in self._rows(query, *values)]
+    def _list(self, missing: str, query: str, *values: int) -> Recommendations:
+        found = Recommendations(Recommendation(*row) for row in self._rows(query, *values))
         if not found:
             raise NoListError(f"{missing} in release {self.release()}")
         return found
@@ -195,15 +206,15 @@ class _ReleaseFile:
         query = "SELECT movie_id, title FROM signup_movies JOIN movies USING (movie_id) ORDER BY position"
         return [Film(*row) for row in self._rows(query)]
 
-    def recs(self, one: int, other: int) -> list[Recommendation]:
+    def recs(self, visitor: str | None, one: int, other: int) -> Recommendations:
         query = "SELECT rank, movie_id, title, score, votes FROM recommend_pair(?, ?)"
         return self._list(f"there is no pair of {one} and {other}", query, one, other)
 
-    def of_user(self, user_id: int, num: int) -> list[Recommendation]:
+    def of_user(self, visitor: str | None, user_id: int, num: int) -> Recommendations:
         query = "SELECT rank, movie_id, title, score, NULL FROM recommend_user(?) LIMIT ?"
         return self._list(f"user {user_id} has no list", query, user_id, num)
 
-    def similar(self, movie_id: int, num: int) -> list[Recommendation]:
+    def similar(self, visitor: str | None, movie_id: int, num: int) -> Recommendations:
         query = "SELECT rank, movie_id, title, score, NULL FROM similar_to(?) LIMIT ?"
         return self._list(f"film {movie_id} has no similar films", query, movie_id, num)
 
@@ -225,8 +236,9 @@ class _Service:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._http = httpx.Client(base_url=address, headers=headers, timeout=30)
 
-    def _ask(self, path: str, **parameters: int | str) -> dict[str, Any]:
-        return self._answer(self._http.build_request("GET", path, params=parameters))
+    def _ask(self, path: str, visitor: str | None = None, **parameters: int | str) -> dict[str, Any]:
+        headers = {"Marquee-Client": visitor} if visitor else {}
+        return self._answer(self._http.build_request("GET", path, params=parameters, headers=headers))
 
     def _answer(self, request: httpx.Request) -> dict[str, Any]:
         try:
@@ -239,12 +251,10 @@ class _Service:
         kind = NoListError if response.status_code == 404 else ClientError
         raise kind(problem.get("detail", f"{response.url}: {response.status_code}"))
 
-    def _list(self, path: str, **parameters: int | str) -> list[Recommendation]:
-        fields = Recommendation._fields
-        return [
-            Recommendation(*(film[name] for name in fields))
-            for film in self._ask(path, **parameters)["recommendations"]
-        ]
+    def _list(self, path: str, visitor: str | None, **parameters: int | str) -> Recommendations:
+        fields, answer = Recommendation._fields, self._ask(path, visitor, **parameters)
+        films = (Recommendation(*(film[name] for name in fields)) for film in answer["recommendations"])
+        return Recommendations(films, answer["answer_id"])
 
     def release(self) -> str:
         return str(self._ask("/health/ready")["release"])
@@ -252,14 +262,14 @@ class _Service:
     def top_movies(self) -> list[Film]:
         return [Film(film["movie_id"], film["title"]) for film in self._ask("/signup-movies")["movies"]]
 
-    def recs(self, one: int, other: int) -> list[Recommendation]:
-        return self._list(f"/pairs/{one}/{other}")
+    def recs(self, visitor: str | None, one: int, other: int) -> Recommendations:
+        return self._list(f"/pairs/{one}/{other}", visitor)
 
-    def of_user(self, user_id: int, num: int) -> list[Recommendation]:
-        return self._list(f"/users/{user_id}/recommendations", num=num, fallback="no")
+    def of_user(self, visitor: str | None, user_id: int, num: int) -> Recommendations:
+        return self._list(f"/users/{user_id}/recommendations", visitor, num=num, fallback="no")
 
-    def similar(self, movie_id: int, num: int) -> list[Recommendation]:
-        return self._list(f"/movies/{movie_id}/similar", num=num, fallback="no")
+    def similar(self, visitor: str | None, movie_id: int, num: int) -> Recommendations:
+        return self._list(f"/movies/{movie_id}/similar", visitor, num=num, fallback="no")
 
     def events(self, events: Sequence[Mapping[str, Any]]) -> Taken:
         found = self._answer(self._http.build_request("POST", "/events", json={"events": list(events)}))

@@ -7,6 +7,8 @@ import pytest
 from marquee.client import Client, ClientError, Film, NoListError
 from serving.releases.snapshot import Snapshot
 from tests.serving.conftest import TwoReleases, running
+from tests.serving.test_releases import expose
+from warehouse.releases.exposure import Exposure
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +45,26 @@ def test_where_there_is_no_list_both_say_so(clients: list[Client], snapshot: Sna
         ):
             with pytest.raises(NoListError, match="2000000000"):
                 ask()
+
+
+def test_a_visitor_meets_the_challenger_of_an_experiment(releases: TwoReleases, snapshot: Snapshot) -> None:
+    one, other = snapshot.films.signup_ids[:2]
+    lists = {
+        name: Client(releases.home.release_file(name)).get_recs(one, other)
+        for name in (releases.first, releases.second)
+    }
+    assert lists[releases.first] != lists[releases.second]
+    expose(releases.home, Exposure("everybody", releases.first, 1.0))
+    with running(releases.home, request_log=False) as address, Client(address) as client:
+        with_key, without = client.get_recs(one, other, visitor="somebody"), client.get_recs(one, other)
+        assert (with_key, without) == (lists[releases.first], lists[releases.second])
+        film = client.similar(one, visitor="somebody")
+        assert len({with_key.answer_id, without.answer_id, film.answer_id} - {None}) == 3
+        event = {"event_id": "1", "type": "play", "user_id": 1, "movie_id": film[0].movie_id,
+                 "answer_id": film.answer_id, "position": film[0].rank}  # fmt: skip
+        assert client.send_events([event]) == (1, 0, [])
+        with pytest.raises(ClientError, match="Marquee-Client"):
+            client.get_recs(one, other, visitor="some body")
 
 
 def test_events_are_sent_in_parts_and_each_counts_once(releases: TwoReleases) -> None:
