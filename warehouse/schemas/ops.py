@@ -134,9 +134,9 @@ class ServedRequests(Table):
     recommended_ids: pl.List(pl.Int32) = pa.Field(description="The answer, best first.")  # type: ignore[valid-type]
     latency_ms: pl.Float32 = pa.Field(ge=0.0, le=3_600_000.0, description="Time to answer, in milliseconds.")
     cached: pl.Boolean = pa.Field(description="Whether the answer came from the cache.")
-    answer_id: pl.String = pa.Field(nullable=True, description="What events call the answer; NULL of refusals.")
-    client: pl.String = pa.Field(nullable=True, description="Hash of the client's key; NULL without a key.")
-    experiment: pl.String = pa.Field(nullable=True, description="The experiment that chose the variant, if one did.")
+    answer_id: pl.String = text_field("What events call the answer; NULL of refusals.", nullable=True)
+    client: pl.String = text_field("Hash of the client's key; NULL without a key.", nullable=True)
+    experiment: pl.String = text_field("The experiment that chose the variant, if one did.", nullable=True)
 
 
 class EventFiles(Table):
@@ -157,7 +157,7 @@ class Events(Table):
     movie_id: pl.Int32 = id_field("The film.")
     rating: pl.Float32 = pa.Field(nullable=True, ge=0.5, le=5.0, description="Stars, of ratings only.")
     happened_at: pl.Datetime("us") = utc_field("When it happened, UTC; as received where the sender did not say.")  # type: ignore[valid-type]
-    answer_id: pl.String = pa.Field(nullable=True, description="The answer it follows from, if the sender said so.")
+    answer_id: pl.String = text_field("The answer it follows from, if the sender said so.", nullable=True)
     position: pl.Int32 = pa.Field(nullable=True, ge=1, le=INT32_MAX, description="Place of the film there, from 1.")
     received_at: pl.Datetime("us") = utc_field("When it was received, UTC.")  # type: ignore[valid-type]
     door: pl.String = text_field("How it came in: http, kafka, store.")
