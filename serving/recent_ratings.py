@@ -3,7 +3,7 @@
 Belongs here: keeping them and finding those of one user. Does not belong here: where events come from
 (`warehouse.events`), what they change in a list (`serving.sources`).
 
-Columns of numbers instead of objects: 25 bytes an event. Each event knows the one before it of the same user, so what a
+Columns of numbers instead of objects: 32 bytes an event. Each event knows the one before it of the same user, so what a
 user rated is found by following a chain from the last one back.
 """
 
@@ -12,8 +12,9 @@ from array import array
 from collections.abc import Iterable
 from typing import NamedTuple
 
-MOST_EVENTS = 5_000_000
-"""Events kept at most; with more, the older half goes. An hour at 1,000 ratings a second is 3.6 million."""
+MOST_EVENTS = 8_000_000
+"""Events kept at most; with more, the older half goes. Two hours at 1,000 ratings a second are 7.2 million: what the live
+release and the one before it do not hold."""
 
 LAST = 2**62
 """Later than any event."""
