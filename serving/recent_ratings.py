@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 MOST_EVENTS = 8_000_000
-"""Events kept at most; with more, the older half goes. Two hours at 1,000 a second are 7.2 million: what the live release
-and the one before it do not hold."""
+"""Events kept at most; with more, the older half goes. What the live release and the one before it do not hold is
+that of two hours: 7.2 million at 1,000 ratings a second."""
 
 LAST = 2**62
 """Later than any event."""
