@@ -73,7 +73,8 @@ class JournalReader:
     def _follow(self, served: Sequence[Snapshot]) -> None:
         """Keep in memory what comes after the release that reaches least far.
 
-        With a new champion, that is what the release before did not hold: its cursors, and a rollback to it, need that.
+        With a new champion, that is also what the release before did not hold: its cursors, and a rollback to it, need
+        that.
         """
         for snapshot in served:
             if snapshot.release not in self._held:
@@ -82,7 +83,7 @@ class JournalReader:
         if self._first is None or lowest < self._first:
             self._ratings, self._first, self._seq = RecentRatings(), lowest, lowest
         elif champion != self._champion:
-            self._first = max(self._first, self._lowest)
+            self._first = max(self._first, min(lowest, self._lowest))
             self._ratings.forget(self._first)
         self._champion, self._lowest = champion, lowest
 

@@ -138,7 +138,7 @@ def test_doctor_leaves_the_database_to_a_writer(small_home: Path) -> None:
 
 @pytest.mark.parametrize(
     "command",
-    [("status",), ("releases",), ("refresh",), ("ingest", "new.csv"), ("promote", "x"), ("withdraw",), ("rollback",),
+    [("status",), ("releases",), ("refresh",), ("ingest", "new.csv"), ("promote", "x"), ("rollback",),
      ("retire", "--keep", "1"), ("evaluate",), ("query", "SELECT 1"), ("recommend", "1"), ("diff", "a", "b"),
      ("doctor",)],
     ids=" ".join,
