@@ -19,7 +19,8 @@ def test_days_are_counted_in_utc(tmp_path: Path, zone: str) -> None:
         for hours in (1, 23, 25):
             con.execute(
                 "INSERT INTO ops.served_requests VALUES "
-                "(?, 'recommend', 200, 'r', 'm', 'd', 'champion', 'exact', 10, [1], [], [2], 1, false, NULL, NULL, NULL)",
+                "(?, 'recommend', 200, 'r', 'm', 'd', 'champion', 'exact', 10, [1], [], [2], 1, false, "
+                "NULL, NULL, NULL)",
                 [utc_now() - timedelta(hours=hours)],
             )
         assert request_facts(con, days=1).requests == 2
