@@ -5,7 +5,6 @@
     python -m benchmarks.events --rate 1000 --events 60000 &            # beside it
     python -m benchmarks.at_once --home var --probes 300
     python -m benchmarks.load users --rate 200                          # every list computed, not read
-    python -m benchmarks.at_once --home var --day                       # memory, without a service
 
 Belongs here: what happens between an event and a list. Does not belong here: load (`benchmarks.events`,
 `benchmarks.load`).
@@ -13,7 +12,6 @@ Belongs here: what happens between an event and a list. Does not belong here: lo
 
 import argparse
 import json
-import os
 import random
 import time
 from pathlib import Path
@@ -22,8 +20,6 @@ import duckdb
 import httpx
 import numpy as np
 
-from benchmarks.load import resident_mb
-from serving.recent_ratings import RatingEvent, RecentRatings
 from warehouse.home import Home
 
 PAUSE_SECONDS = 0.005
@@ -54,35 +50,15 @@ def probe(http: httpx.Client, user: int) -> float:
     return time.perf_counter() - started
 
 
-def day(users: list[int]) -> None:
-    """Keep the ratings of 24 hours at 1,000 a second, and forget after each hour what the release before last held."""
-    recent, draw, seq = RecentRatings(), random.Random(0), 0
-    for hour in range(24):
-        started = time.perf_counter()
-        for _ in range(36):
-            chosen = draw.choices(users, k=100_000)
-            recent.add(RatingEvent(seq + n, user, seq % 50_000 + 1, 4.0, seq + n) for n, user in enumerate(chosen, 1))
-            seq += len(chosen)
-        filled, before = time.perf_counter() - started, time.perf_counter()
-        recent.forget(seq - 3_600_000)
-        forgot = time.perf_counter() - before
-        figures = {"hour": hour, "kept": len(recent), "private_mb": resident_mb([os.getpid()])[0]}
-        print(json.dumps(figures | {"add_s": round(filled, 1), "forget_s": round(forgot, 2)}), flush=True)
-
-
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--address", default="http://127.0.0.1:5000")
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--everybody", action="store_true", help="send a rating of every user, and end")
-    parser.add_argument("--day", action="store_true", help="measure the memory of a day's ratings, and end")
     parser.add_argument("--probes", type=int, default=300)
     given = parser.parse_args()
     users = first_places(Home(given.home))
-    if given.day:
-        day([user for user, _ in users])
-        return
     with httpx.Client(base_url=given.address, timeout=30) as http:
         if given.everybody:
             for first in range(0, len(users), 1000):
