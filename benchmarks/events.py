@@ -24,7 +24,7 @@ import numpy as np
 import orjson
 
 FIRST_USER = 1_000_000_000
-"""Users from here on are nobody's."""
+"""User ids from here on are in no data set."""
 
 PAUSE_SECONDS = 0.05
 
@@ -94,7 +94,7 @@ class Connection:
         Raises
         ------
         RuntimeError
-            If an event is refused, or nobody answers for too long.
+            If an event is refused, or no answer comes for too long.
         """
         body = orjson.dumps({"events": [event(number, self.load.films) for number in numbers]})
         deadline = time.monotonic() + self.load.give_up_seconds

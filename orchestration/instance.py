@@ -7,6 +7,7 @@ here: which jobs there are, or how the outcome is worded for people (`orchestrat
 import logging
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -89,7 +90,8 @@ def execute(
     run_id = str(uuid.uuid4())
     with quick_event_log(), prepare_instance(home) as instance, run_lock(home, run_id):
         fail_orphaned_runs(instance, home)
-        config["loggers"] = {"progress": {"config": {"earlier_seconds": earlier_seconds(instance, job)}}}
+        earlier = earlier_seconds(instance, job) if sys.stderr.isatty() else {}  # only a bar shows them
+        config["loggers"] = {"progress": {"config": {"earlier_seconds": earlier}}}
         record_in_code_location(instance, job)
         result = (
             build_defs()

@@ -74,7 +74,9 @@ _bars: dict[str, ProgressBar] = {}
 
 def bar_of(run_id: str, steps: int, seconds: Mapping[str, float]) -> ProgressBar:
     """The bar of a run: Dagster makes several loggers for each."""
-    return _bars.setdefault(run_id, ProgressBar(steps, seconds))
+    if run_id not in _bars:
+        _bars[run_id] = ProgressBar(steps, seconds)
+    return _bars[run_id]
 
 
 def earlier_seconds(instance: dg.DagsterInstance, job: str) -> dict[str, float]:

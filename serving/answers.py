@@ -5,7 +5,6 @@ Belongs here: the content of answers, and when a release has none. Does not belo
 """
 
 import os
-from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from serving.pages import QUESTIONS, Asked, Kind, find
 from serving.questions import refusal
 from serving.releases.snapshot import Snapshot, SnapshotError, load_snapshot
 from serving.sources import Found
+from warehouse.events.journal import moment
 from warehouse.home import Home
 from warehouse.releases.reader import release_path
 
@@ -78,9 +78,7 @@ def list_answer(
 
 def _time(microseconds: int) -> str | None:
     """Write a time as ISO 8601 in UTC; None for none."""
-    if not microseconds:
-        return None
-    return (datetime(1970, 1, 1) + timedelta(microseconds=microseconds)).isoformat(timespec="microseconds") + "Z"
+    return moment(microseconds).isoformat(timespec="microseconds") + "Z" if microseconds else None
 
 
 def _reason(snapshot: Snapshot, place: int, share: float) -> dict[str, Any]:

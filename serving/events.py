@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 from collections.abc import Container
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,6 +48,13 @@ class Films(NamedTuple):
 
     release: str
     known: Container[int]
+
+    def read(self, values: Any, now: datetime) -> Event | str:
+        """Read an event from decoded JSON, or say why it is none; one of a film that the release has not is none."""
+        found = read_event(values, now)
+        if not isinstance(found, str) and found.movie_id not in self.known:
+            return f"movie_id is unknown to the live release, {self.release}"
+        return found
 
 
 class Taken(NamedTuple):
@@ -251,9 +259,7 @@ def read_events(body: bytes, films: Films) -> tuple[list[Event], list[dict[str, 
     events, refused = [], []
     now = utc_now()
     for index, values in enumerate(_listed(body)):
-        found = read_event(values, now)
-        if not isinstance(found, str) and found.movie_id not in films.known:
-            found = f"movie_id is unknown to the live release, {films.release}"
+        found = films.read(values, now)
         if isinstance(found, str):
             EVENTS_REFUSED.labels(DOOR, blamed(found)).inc()
             refused.append({"index": index, "reason": found})

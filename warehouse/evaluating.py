@@ -8,15 +8,15 @@ committed, and if ratings have come in meanwhile all is done again with the lock
 """
 
 import shutil
+from pathlib import Path
 
 from recommender.parameters import ModelParameters
-from warehouse.compute.batch import PACK, Batch, Notify
+from warehouse.compute.batch import Batch, Notify
 from warehouse.compute.evaluation import SPLITS, evaluation_arrays
-from warehouse.compute.packs import is_whole, write_arrays
+from warehouse.compute.packs import write_arrays
 from warehouse.compute.units import Unit
 from warehouse.compute.workers import Workers
 from warehouse.database import Warehouse
-from warehouse.faults import step
 from warehouse.tables.evaluation import (
     NIGHTLY,
     TABLE,
@@ -58,14 +58,14 @@ def _version(warehouse: Warehouse, parameters: ModelParameters) -> str:
 
 
 def _prepared(warehouse: Warehouse, parameters: ModelParameters, workers: Workers, notify: Notify) -> Batch:
-    """Write the pack to measure from, unless it is there from a run that did not get to its end."""
+    """The units, and the pack to measure from."""
     con, version = warehouse.con, _version(warehouse, parameters)
-    batch = Batch(warehouse.home.work / version, version, UNITS, workers, notify)
-    pack = batch.folder / PACK
-    if not is_whole(pack):
-        shutil.rmtree(batch.folder, ignore_errors=True)
+
+    def write(pack: Path) -> Path:
         likes = read_ratings(con, least_stars(parameters), NIGHTLY)
         arrays = evaluation_arrays(likes, read_ratings(con, 0.0, NIGHTLY), read_films(con))
-        write_arrays(pack, arrays, {"version": version, "parameters": parameters.model_dump()}, {}).rename(pack)
-        step("work_pack_appeared")
+        return write_arrays(pack, arrays, {"version": version, "parameters": parameters.model_dump()}, {})
+
+    batch = Batch(warehouse.home.work / version, version, UNITS, workers, notify)
+    batch.provide_pack(write)
     return batch

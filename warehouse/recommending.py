@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from recommender.data.model_data import Neighbourhood
 from recommender.parameters import ModelParameters
 from warehouse.compute.batch import PACK, Batch, Notify
-from warehouse.compute.packs import ITEM_WEIGHTS, is_whole, neighbourhood_arrays, write_arrays
+from warehouse.compute.packs import ITEM_WEIGHTS, neighbourhood_arrays, write_arrays
 from warehouse.compute.unit_files import Record, added_up
 from warehouse.compute.units import INDEX_FOLDER, SHARDS, WorkPack, units_of
 from warehouse.compute.workers import Workers
@@ -193,29 +193,28 @@ def _make_plan(
     for other in warehouse.home.work.glob("*"):
         if other != folder:
             shutil.rmtree(other)
+    batch = Batch(folder, version, units, workers, notify)
     if units:
-        _provide_pack(warehouse, parameters, inputs, folder, to_list)
-    return _Plan(inputs, shards, users, similar, Batch(folder, version, units, workers, notify))
+        _provide_pack(warehouse, parameters, inputs, batch, to_list)
+    return _Plan(inputs, shards, users, similar, batch)
 
 
 def _provide_pack(
-    warehouse: Warehouse, parameters: ModelParameters, inputs: Inputs, folder: Path, to_list: NDArray[np.int64]
+    warehouse: Warehouse, parameters: ModelParameters, inputs: Inputs, batch: Batch, to_list: NDArray[np.int64]
 ) -> None:
-    """Write the pack of a plan, unless it is there from a run that did not get to its end."""
-    pack = folder / PACK
+    """Provide the pack of a plan, and read from it what the run needs later."""
     neighbourhood = read_neighbourhood(warehouse, parameters)
-    if not is_whole(pack):
-        shutil.rmtree(folder, ignore_errors=True)
-        _write_pack(warehouse, neighbourhood, inputs, pack, to_list)
+    batch.provide_pack(lambda pack: _write_pack(warehouse, neighbourhood, inputs, pack, to_list))
     # What is mapped needs no second copy in memory, and staging finds its files.
-    mapped = WorkPack(pack)
+    mapped = WorkPack(batch.folder / PACK)
     warehouse.keep_instead("neighbourhood", mapped.neighbourhood)
     warehouse.keep_instead("rated", mapped.rated)
 
 
 def _write_pack(
     warehouse: Warehouse, neighbourhood: Neighbourhood, inputs: Inputs, pack: Path, to_list: NDArray[np.int64]
-) -> None:
+) -> Path:
+    """Write the pack of a plan under a temporary name; return that."""
     parameters, model = neighbourhood.parameters, warehouse.home.model_folder(inputs.model)
     rated = read_rated(warehouse, neighbourhood.catalogue)
     arrays = neighbourhood_arrays(neighbourhood) | {
@@ -239,9 +238,7 @@ def _write_pack(
         for name, file in files.items()
         if parameters.engine == "annoy" and not name.startswith(ITEM_MODEL)
     }
-    temporary = write_arrays(pack, arrays, facts, written, index)
-    temporary.rename(pack)
-    step("work_pack_appeared")
+    return write_arrays(pack, arrays, facts, written, index)
 
 
 def _commit(warehouse: Warehouse, parameters: ModelParameters, plan: _Plan) -> dict[str, dict[str, Any]]:

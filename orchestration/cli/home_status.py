@@ -35,7 +35,7 @@ def home_status(home: Home) -> dict[str, Any]:
         None), ``writer`` (who is writing, or None), ``open_in`` (another process that has the working database open
         and keeps writers waiting, or None), ``runs`` (the last ones),
         ``schedules`` (with the next tick), ``sensors``, ``landing`` (files waiting and refused), ``store`` (what is
-        live in that of MARQUEE_STORE, or why nobody knows; None without one), ``targets`` (of exports.toml, each with
+        live in that of MARQUEE_STORE, or why that is unknown; None without), ``targets`` (of exports.toml, each with
         the release that was exported last), ``bytes``.
     """
     writer = holder(home.writer_lock) if is_held(home.writer_lock) else None

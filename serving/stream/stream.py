@@ -12,14 +12,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import orjson
 
-from serving.events import Sealer
+from serving.events import Films, Sealer
 from serving.metrics import (
     EVENTS,
     EVENTS_COMMIT,
@@ -31,7 +31,7 @@ from serving.metrics import (
 )
 from serving.stream.topic import Message, Topic
 from warehouse.events.database import JournalError
-from warehouse.events.event import Event, blamed, read_event
+from warehouse.events.event import Event, blamed
 from warehouse.events.journal import Appended, Journal, Refused
 from warehouse.events.segments import SEAL_SECONDS
 from warehouse.home import Home
@@ -64,7 +64,7 @@ class LiveFilms:
     def __init__(self, home: Home) -> None:
         self._home = home
         self._path: Path | None = None
-        self.release, self.known = "", frozenset[int]()
+        self.films = Films("", frozenset[int]())
 
     def look(self) -> None:
         """Read them anew if another release went live; costs two system calls if none did.
@@ -78,8 +78,8 @@ class LiveFilms:
         if path == self._path:
             return
         with open_release(self._home, path.stem) as con:
-            self.known = frozenset(film for (film,) in con.execute("SELECT movie_id FROM movies").fetchall())
-        self._path, self.release = path, path.stem
+            known = frozenset(film for (film,) in con.execute("SELECT movie_id FROM movies").fetchall())
+        self._path, self.films = path, Films(path.stem, known)
 
 
 class Stream:
@@ -198,9 +198,7 @@ class Stream:
         events, refused = [], []
         now = utc_now()
         for message in messages:
-            found = _read(message.value, now)
-            if not isinstance(found, str) and found.movie_id not in self._films.known:
-                found = f"movie_id is unknown to the live release, {self._films.release}"
+            found = _read(message.value, self._films.films, now)
             if isinstance(found, str):
                 refused.append(Refused(self._key, message.partition, message.offset, found, message.value or b""))
             else:
@@ -251,13 +249,13 @@ class Stream:
         self._counts.clear()
 
 
-def _read(value: bytes | None, now: Any) -> Event | str:
+def _read(value: bytes | None, films: Films, now: datetime) -> Event | str:
     """Read a message."""
     if value is None or not value:
         return "event is missing: the message is empty"
     if len(value) > MOST_BYTES:
         return f"event has {len(value)} bytes; at most {MOST_BYTES} are read"
     try:
-        return read_event(orjson.loads(value), now)
+        return films.read(orjson.loads(value), now)
     except orjson.JSONDecodeError:
         return "event is not JSON"

@@ -7,9 +7,10 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from serving.request_log import LoggedRequest, RequestLog
+from serving.request_log import RequestLog
 from tests.command import marquee_json
 from tests.orchestration.test_partitions import change, working_table
+from tests.serving.test_request_log import row
 from warehouse.home import Home
 
 SETTINGS = ("--set", "top_movies=40")
@@ -22,26 +23,8 @@ def log_requests(home: Path, films: list[int], count: int, *, unknown: int = 0, 
         answer = [] if n < empty else films[:3]
         strangers = [99_999_999] if n < unknown else []
         asked = [films[n % len(films)], films[(n + 1) % len(films)]]
-        log.append(
-            LoggedRequest(
-                moment,
-                "recommend",
-                200,
-                "r",
-                "m",
-                "d",
-                "champion",
-                "exact",
-                10,
-                asked,
-                strangers,
-                answer,
-                1.5,
-                False,
-                f"{n:024x}",
-                None,
-            )
-        )
+        given = row(n)._replace(requested_at=moment, known_ids=asked, unknown_ids=strangers, recommended_ids=answer)
+        log.append(given._replace(latency_ms=1.5, answer_id=f"{n:024x}"))
     log.close()
 
 

@@ -4,12 +4,14 @@ Belongs here: which of them are there already from a run that was killed, comput
 not belong here: what a unit is (`units`), who computes it (`workers`, `ray_nodes`), what becomes of rows.
 """
 
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
+from warehouse.compute.packs import is_whole
 from warehouse.compute.unit_files import Record, UnitFileError, is_finished, read_unit, write_unit
 from warehouse.compute.units import Unit
 from warehouse.compute.workers import Workers
@@ -46,6 +48,17 @@ class Batch:
     notify: Notify
     computed: int = 0
     reused: int = 0
+
+    def provide_pack(self, write: Callable[[Path], Path]) -> None:
+        """Have the pack written, unless it is there whole from a run that did not get to its end.
+
+        `write` gets its folder, writes it under a temporary name beside that, and returns the temporary one.
+        """
+        pack = self.folder / PACK
+        if not is_whole(pack):
+            shutil.rmtree(self.folder, ignore_errors=True)
+            write(pack).rename(pack)
+            step("work_pack_appeared")
 
     def compute(self) -> None:
         """Compute the units that are not there yet."""
