@@ -166,6 +166,9 @@ def live_release_asset(
             "dagster/row_count": sum(row_counts(con).values()),
             "examples": dg.MetadataValue.json(example_pairs(con)),
         }
+    pages = warehouse.home.docs / "index.html"
+    if pages.exists():
+        metadata["docs"] = dg.MetadataValue.path(str(pages))
     return result(watch, metadata, version=live, changed=promoted)
 
 

@@ -13,8 +13,9 @@ from checks.tables.incoming import FILE_CHECKS, FILES_ASSET, REQUEST_CHECKS, REQ
 from checks.tables.suite import TABLE_CHECKS
 from recommender.evaluation.metrics import ACCURACY, VARIETY
 from warehouse.releases.release_file import MACROS, STORAGE_VERSION, VIEWS
+from warehouse.schemas.in_words import column_rules, table_facts
 from warehouse.schemas.models import PUBLISHED_MODELS, WORKING_MODELS
-from warehouse.schemas.table import Table, foreign_keys, sql_types, unique_keys
+from warehouse.schemas.table import Table, sql_types
 from warehouse.sql import description
 
 PAGE = Path(__file__).parent.parent / "docs" / "data-model.md"
@@ -43,50 +44,6 @@ Nobody but the pipeline opens it. It is described for those who work on the pipe
 """
 
 
-def _range(bounds: dict[str, object]) -> str:
-    """Bounds of a column in words."""
-    match bounds.get("ge"), bounds.get("le"):
-        case None, None:
-            return ""
-        case low, None:
-            return f"from {low}"
-        case low, high if low is not None and abs(float(str(low))) >= 1e300:
-            return "finite" if abs(float(str(high))) >= 1e300 else f"at most {high}"
-        case 1, 2147483647:
-            return "from 1"
-        case 0, (2147483647 | 9007199254740992):
-            return "from 0"
-        case low, high:
-            return f"{low} to {high}"
-    return ""
-
-
-def _rules(model: type[Table], name: str) -> str:
-    """What a column's values must be, in words."""
-    column = model.to_schema().columns[name]
-    bounds: dict[str, object] = {}
-    words = []
-    for check in column.checks:
-        match check.name:
-            case "greater_than_or_equal_to":
-                low = check.statistics["min_value"]
-                bounds["ge"] = f"{low:%Y-%m-%d}" if hasattr(low, "year") else low
-            case "less_than_or_equal_to":
-                bounds["le"] = check.statistics["max_value"]
-            case "str_length":
-                words.append("not empty")
-            case "str_matches":
-                pattern = check.statistics["pattern"]
-                words.append("a JSON object" if pattern == r"^\{" else f"matches `{pattern}`")
-            case "isin":
-                words.append("one of " + ", ".join(f"`{value}`" for value in check.statistics["allowed_values"]))
-            case "elements_between":
-                low, high = (column.metadata or {})["elements"]
-                words.append(f"every element {low} to {high}")
-    found = [_range(bounds), *words, "may be NULL" if column.nullable else ""]
-    return "; ".join(word for word in found if word).replace("|", "\\|")
-
-
 def _table(name: str, model: type[Table], published: bool) -> str:
     lines = [
         f"### {name}",
@@ -98,14 +55,10 @@ def _table(name: str, model: type[Table], published: bool) -> str:
     ]
     columns = model.to_schema().columns
     for column, kind in sql_types(model).items():
-        lines.append(f"| `{column}` | {kind} | {columns[column].description} | {_rules(model, column)} |")
-    facts = [f"`({', '.join(key)})` occurs once." for key in unique_keys(model)]
-    for column, (table, key) in foreign_keys(model).items():
-        target = table.split(".")[-1] if published else table
-        facts.append(f"`{column}` is in `{target}.{key}`.")
-    rows = vars(model.Config).get("metadata", {}).get("rows", {})
-    facts += [f"In every row, {meaning}: `{condition}`." for meaning, condition in rows.items()]
-    return "\n".join([*lines, *(["", *[f"- {fact}" for fact in facts]] if facts else []), ""])
+        rules = column_rules(model, column).replace("|", "\\|")
+        lines.append(f"| `{column}` | {kind} | {columns[column].description} | {rules} |")
+    facts = [f"- {fact}" for fact in table_facts(model, published)]
+    return "\n".join([*lines, *(["", *facts] if facts else []), ""])
 
 
 CHECKS = """\

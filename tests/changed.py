@@ -11,7 +11,17 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {"assets", "benchmarks", "checks", "marquee", "orchestration", "recommender", "serving", "warehouse"}
+PACKAGES = {
+    "assets",
+    "benchmarks",
+    "checks",
+    "marquee",
+    "orchestration",
+    "recommender",
+    "reports",
+    "serving",
+    "warehouse",
+}
 
 
 def changed_files() -> list[Path]:

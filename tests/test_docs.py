@@ -21,6 +21,7 @@ PACKAGES = (
     "marquee",
     "orchestration",
     "recommender",
+    "reports",
     "serving",
     "tests",
     "warehouse",

@@ -93,6 +93,11 @@ class Home:
         return self.published / "challenger.duckdb"
 
     @property
+    def docs(self) -> Path:
+        """Pages about the releases, where `marquee docs` writes them unless it is told another folder."""
+        return self.root / "docs"
+
+    @property
     def exposure(self) -> Path:
         """Which clients meet the challenger: the experiment that runs, if any."""
         return self.published / "exposure.json"

@@ -1,8 +1,9 @@
 """Where the columns of a table come from: columns of other tables, as Dagster shows them.
 
 Belongs here: one entry for every column that follows from columns of other tables; columns that a step makes itself
-(a rank, a file's size, a time) have none. Does not belong here: keys that must match (`Config.metadata["foreign_keys"]`
-of the models), lineage of releases (`warehouse.releases`).
+(a rank, a file's size, a time) have none. Those of a release's tables follow from the working tables. Does not belong
+here: keys that must match (`Config.metadata["foreign_keys"]` of the models), what a release was made from
+(`warehouse.releases`).
 """
 
 Columns = dict[str, tuple[str, ...]]
@@ -69,11 +70,63 @@ LINEAGE: dict[str, Columns] = {
 }
 """By table and column: ``schema.table.column``."""
 
+PUBLISHED_FROM: dict[str, tuple[str, ...]] = {
+    "release": ("ops.source",),
+    "movies": ("raw.movies",),
+    "ratings": ("raw.ratings",),
+    "genome_tags": ("raw.genome_tags",),
+    "genome": ("raw.genome",),
+    "signup_movies": ("recs.signup_movies",),
+    "pair_recommendations": ("recs.pair_recommendations",),
+    "user_recommendations": ("recs.user_recommendations",),
+    "similar_movies": ("recs.similar_movies",),
+    "popular_movies": ("recs.popular_movies",),
+    "evaluation": ("model.evaluation",),
+    "checks": ("ops.check_results",),
+    "source_files": ("raw.source_files", "raw.rating_files"),
+    "rejected_rows": ("raw.rejected_rows",),
+}
+"""A release's tables, and the working tables whose columns they repeat under the same names."""
+
+PUBLISHED_LINEAGE: dict[str, Columns] = {
+    "release": {
+        "model_version": ("model.annoy_indexes.model_version",),
+        "source": ("ops.source.origin",),
+        "source_fingerprint": ("ops.source.fingerprint",),
+        "ratings_fingerprint": (*_RATED, "raw.ratings.rated_at"),
+    },
+    "movies": {"likes": ("model.film_likes.likes",), "has_vector": ("raw.genome.movie_id",)},
+    "source_files": {
+        "rows": ("raw.source_files.data_rows", "raw.rating_files.data_rows"),
+        "rejected": tuple(
+            f"raw.{table}.{column}"
+            for table in ("source_files", "rating_files")
+            for column in ("rejected", "superseded")
+        ),
+    },
+    "rejected_rows": {"file": ("raw.rejected_rows.source",)},
+}
+"""Columns of a release's tables that are not repeated, or not under the same name."""
+
 
 def sources_of(table: str) -> dict[str, list[tuple[str, str]]]:
-    """By column of a table: the tables and their columns that it comes from."""
+    """By column of a table, of the working database or of a release: the tables and columns that it comes from."""
+    lineage = LINEAGE.get(table, {}) if "." in table else _published(table)
     found = {}
-    for column, sources in LINEAGE.get(table, {}).items():
+    for column, sources in lineage.items():
         split = (source.rpartition(".") for source in sources)
         found[column] = [(owner, name) for owner, _, name in split]
     return found
+
+
+def _published(table: str) -> Columns:
+    """Columns of a release's table and where each comes from."""
+    from warehouse.schemas.definitions import columns_of
+
+    named = PUBLISHED_LINEAGE.get(table, {})
+    owners = {owner: columns_of(owner) for owner in PUBLISHED_FROM[table]}
+    repeated = {
+        column: tuple(f"{owner}.{column}" for owner, columns in owners.items() if column in columns)
+        for column in columns_of(table)
+    }
+    return {column: found for column, found in {**repeated, **named}.items() if found}
