@@ -70,10 +70,10 @@ def metric_chart(known: Sequence[Known], split: str, metric: str) -> Chart | Non
         base.transform_filter(alt.datum.method == CURRENT)
         .transform_filter("isValid(datum.low)")
         .mark_rule(strokeWidth=6, opacity=0.3)
-        .encode(y=_value("low", metric), y2="high:Q", color=series)
+        .encode(y=_value("low"), y2="high:Q", color=series)
     )
     line = base.mark_line(point=True).encode(
-        y=_value("value", metric),
+        y=_value("value"),
         color=series,
         tooltip=["release:N", "method:N", _number("value"), _number("low", "95% from"), _number("high", "to")],
     )
@@ -94,9 +94,10 @@ def check_chart(known: Sequence[Known], name: str) -> Chart | None:
     base = _over_releases(rows, [one.name for one in known if one.kept])
     colour = alt.Color("outcome:N", title=None, scale=alt.Scale(domain=OUTCOMES), legend=None)
     tooltip = ["release:N", "outcome:N", _number("value"), _number("threshold"), "found:N"]
-    value = _value("value", "value")
+    value = _value("value")
+    held = [base.mark_line(strokeDash=DASHED, opacity=0.7).encode(y=_value("threshold"))]
     layers = [
-        base.mark_line(strokeDash=DASHED, opacity=0.7).encode(y=_value("threshold", "value")),
+        *(held if any(row["threshold"] is not None for row in rows) else []),
         base.mark_line(opacity=0.5).encode(y=value),
         base.mark_point(filled=True, size=70, opacity=1).encode(y=value, color=colour, tooltip=tooltip),
     ]
@@ -121,7 +122,7 @@ def failures_chart(known: Sequence[Known]) -> Chart | None:
         shape=alt.Shape("outcome:N", title=None, scale=alt.Scale(domain=OUTCOMES, range=SHAPES)),
         tooltip=["release:N", "check:N", "outcome:N", "found:N"],
     )  # fmt: skip
-    return _chart("Checks that failed in some release", "", [spec], rows, height=alt.Step(22))
+    return _chart("Checks that failed in some release", "", [spec], rows, height=24 * len(failing))
 
 
 def rows_chart(known: Sequence[Known], tables: Iterable[str]) -> list[Chart]:
@@ -131,36 +132,28 @@ def rows_chart(known: Sequence[Known], tables: Iterable[str]) -> list[Chart]:
         rows = [{"release": one.name, "rows": one.entry["row_counts"].get(table)} for one in known]
         rows = [row for row in rows if row["rows"] is not None]
         base = _over_releases(rows, [one.name for one in known])
-        line = base.mark_line(point=True).encode(
-            y=_value("rows", "rows", "~s"), tooltip=["release:N", _number("rows", form=",")]
-        )
-        charts.append(_chart(table, "rows", [line], rows))
+        y = alt.Y("rows:Q", title=None, axis=alt.Axis(format="~s", tickCount=4))
+        bars = base.mark_bar(width={"band": 0.6}).encode(y=y, tooltip=["release:N", _number("rows", form=",")])
+        charts.append(_chart(table, "", [bars], rows, height=140))
     return charts
 
 
 def concentration_chart(coverage: Coverage) -> Chart:
-    """Which share of the films has which share of the places, the most frequent first."""
+    """Which share of the places the most frequent films have, by how many films that are."""
     rows = [
         {"lists": reach.kind, "films": films, "places": places}
         for reach in coverage.reach
         for films, places in reach.curve
     ]
-    axis = alt.Axis(format="%", tickCount=5)
-    even = alt.Chart(_data([{"films": 0, "places": 0}, {"films": 1, "places": 1}])).mark_line(
-        strokeDash=DASHED, opacity=0.5
-    )
-    layers = [
-        even.encode(x="films:Q", y="places:Q"),
-        alt.Chart(_data(rows)).mark_line(interpolate="monotone").encode(
-            x=alt.X("films:Q", title="share of the liked films, most frequent first", axis=axis),
-            y=alt.Y("places:Q", title="share of the places", axis=axis),
-            color=_lists(),
-            tooltip=["lists:N", _number("films", form=".1%"), _number("places", form=".1%")],
-        ),
-    ]  # fmt: skip
-    note = "Dashed: all films equally often. The higher the curve, the fewer films take most places."
-    tenth = [row for row in rows if round(row["films"] * 10, 6) == round(row["films"] * 10)]
-    return _chart("Concentration", note, layers, rows, numbers=tenth)
+    axis = alt.Axis(format="~s", tickCount=5)
+    lines = alt.Chart(_data(rows)).mark_line().encode(
+        x=alt.X("films:Q", title="most frequent films", scale=alt.Scale(type="log"), axis=axis),
+        y=alt.Y("places:Q", title="share of the places", axis=alt.Axis(format="%", tickCount=5)),
+        color=_lists(),
+        tooltip=["lists:N", _number("films", form=","), _number("places", form=".1%")],
+    )  # fmt: skip
+    note = "Share of all places that the most frequent films have. The further left a curve rises, the fewer they are."
+    return _chart("Concentration", note, [lines], rows)
 
 
 def groups_chart(coverage: Coverage, group: str) -> Chart:
@@ -180,7 +173,7 @@ def groups_chart(coverage: Coverage, group: str) -> Chart:
         color=_lists(),
         tooltip=tooltip,
     )  # fmt: skip
-    return _chart(f"Films in some list, by {group}", "", [bars], rows, height=alt.Step(8))
+    return _chart(f"Films in some list, by {group}", "", [bars], rows, height=9 * len(rows))
 
 
 def tenths_chart(coverage: Coverage) -> Chart:
@@ -247,8 +240,8 @@ def _over_releases(rows: Rows, releases: Sequence[str]) -> Any:
     )
 
 
-def _value(field: str, title: str, form: str = "~g") -> alt.Y:
-    return alt.Y(f"{field}:Q", title=title, scale=alt.Scale(zero=False), axis=alt.Axis(format=form, tickCount=5))
+def _value(field: str) -> alt.Y:
+    return alt.Y(f"{field}:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(format="~g", tickCount=5))
 
 
 def _number(field: str, title: str | None = None, form: str = ".4~g") -> alt.Tooltip:
@@ -260,18 +253,15 @@ def _lists() -> alt.Color:
 
 
 def _legend() -> alt.Legend:
-    return alt.Legend(orient="top", columns=4)
+    return alt.Legend(orient="top", symbolOpacity=1)
 
 
 def _cases(cases: int) -> str:
-    return f"{cases:,} cases; bars: 95% interval of the parameters in force"
+    return f"{cases:,} cases; current: the release's own parameters, with their 95% interval"
 
 
-def _chart(
-    title: str, note: str, layers: list[Any], rows: Rows, *, numbers: Rows | None = None, height: int | alt.Step = 220
-) -> Chart:
-    """As wide as the page allows; its numbers are those drawn, or fewer."""
+def _chart(title: str, note: str, layers: list[Any], rows: Rows, height: int = 220) -> Chart:
+    """As wide as the page allows; its numbers are those drawn."""
     spec = alt.layer(*layers).properties(width="container", height=height, description=title).to_dict()
-    shown = [dict(row) for row in (rows if numbers is None else numbers)]
-    columns = list(shown[0]) if shown else []
-    return Chart(title, note, spec, columns, [[row.get(column) for column in columns] for row in shown])
+    columns = list(rows[0]) if rows else []
+    return Chart(title, note, spec, columns, [[row.get(column) for column in columns] for row in rows])

@@ -23,8 +23,8 @@ LISTS: Mapping[str, tuple[str, str]] = {
 }
 """Kinds of lists: the table and its column with the recommended film."""
 
-STEPS = 50
-"""Points of a concentration curve."""
+STEPS = 40
+"""Points of a concentration curve, at most."""
 
 MOST_SHOWN = 15
 """Most frequent films that are shown."""
@@ -45,8 +45,8 @@ class Reach:
         0: all liked films have as many places; towards 1: always the same few.
     top_share : float
         Share of all places that the most frequent hundredth of the liked films has, at least one film.
-    curve : list of (float, float)
-        Share of the liked films, the most frequent first, and the share of the places they have.
+    curve : list of (int, float)
+        A number of films, the most frequent ones, and the share of the places they have.
     """
 
     kind: str
@@ -55,7 +55,7 @@ class Reach:
     liked: int
     gini: float
     top_share: float
-    curve: list[tuple[float, float]]
+    curve: list[tuple[int, float]]
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ def _reach(kind: str, places: NDArray[np.int64]) -> Reach:
     ordered = np.sort(places)[::-1]
     sums = np.concatenate(([0], np.cumsum(ordered)))
     total = max(int(sums[-1]), 1)
-    at = np.unique(np.linspace(0, len(ordered), STEPS + 1).round().astype(int))
+    at = np.unique(np.geomspace(1, max(len(ordered), 1), STEPS).round().astype(int)) if len(ordered) else []
     return Reach(
         kind=kind,
         places=int(sums[-1]),
@@ -115,7 +115,7 @@ def _reach(kind: str, places: NDArray[np.int64]) -> Reach:
         liked=len(places),
         gini=gini(places),
         top_share=float(sums[max(len(ordered) // 100, min(1, len(ordered)))] / total),
-        curve=[(float(n / max(len(ordered), 1)), float(sums[n] / total)) for n in at],
+        curve=[(int(n), float(sums[n] / total)) for n in at],
     )
 
 

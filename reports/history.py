@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from recommender.evaluation.evaluate import Measurement
+from recommender.evaluation.evaluate import CURRENT, Measurement, measurement_of
 from recommender.evaluation.splits import TEST_NAME
 from warehouse.home import Home
 from warehouse.queries import records
@@ -53,10 +53,9 @@ class Known:
         """The event that explains its state."""
         return deciding_event(self.entry)
 
-    def value(self, method: str, metric: str, split: str = TEST_NAME) -> Measurement | None:
-        """A measurement over all cases, if there is one."""
-        wanted = (split, "all", method, metric)
-        return next((row for row in self.measured if (row.split, row.slice, row.method, row.metric) == wanted), None)
+    def measurement(self, metric: str) -> Measurement | None:
+        """How its own parameters do on held-out users, if that was measured."""
+        return measurement_of(self.measured, TEST_NAME, CURRENT, metric)
 
 
 def read_history(home: Home) -> list[Known]:

@@ -14,7 +14,7 @@ from recommender.evaluation.splits import TEST_NAME
 from reports import charts
 from reports.coverage import measure_coverage
 from reports.history import Known
-from reports.rendering import minute
+from reports.rendering import minute, plain
 from warehouse.queries import records
 from warehouse.releases.release_file import STORAGE_VERSION
 
@@ -49,11 +49,11 @@ def overview(con: duckdb.DuckDBPyConnection, chosen: Known, known: Sequence[Know
         ("users with a list", listed[0], ""),
     ]
     for metric in HEADLINE:
-        if found := chosen.value("current", metric):
+        if found := chosen.measurement(metric):
             between = "" if found.ci_low is None else f"95%: {found.ci_low:.3f} to {found.ci_high:.3f}"
             tiles.append((metric, f"{found.value:.3f}", between))
     failed = [check for check in chosen.checks if not check.passed]
-    tiles.append(("checks passed", f"{len(chosen.checks) - len(failed)} of {len(chosen.checks)}", ""))
+    tiles.append(("checks passed", len(chosen.checks) - len(failed), f"of {len(chosen.checks)}"))
     months = records(
         con.execute(
             "SELECT strftime(date_trunc('month', rated_at), '%Y-%m-%d') AS month, count(*) AS ratings FROM ratings "
@@ -86,7 +86,7 @@ def releases(known: Sequence[Known]) -> dict[str, Any]:
             facts[one.name].append(("failed checks", ", ".join(entry["failed_checks"])))
         here = one.parameters
         names = sorted(name for name in here.keys() & before.keys() if here[name] != before[name])
-        changes[one.name] = [(name, before[name], here[name]) for name in names]
+        changes[one.name] = [(name, plain(before[name]), plain(here[name])) for name in names]
         events[one.name] = _events(entry["events"])
         before = here or before
     return {"known": known, "facts": facts, "changes": changes, "events": events,
@@ -111,7 +111,8 @@ def quality(known: Sequence[Known], chosen: Known) -> dict[str, Any]:
         "kept": len(kept),
         "sections": [section for section in sections if section[2]],
         "checks": [
-            (check, charts.outcome(check), *_failures(kept, check.asset, check.check_name)) for check in chosen.checks
+            (check, charts.outcome(check), *_failures(kept, check.asset, check.check_name))
+            for check in sorted(chosen.checks, key=lambda check: (check.passed, not check.blocks))
         ],
     }
 

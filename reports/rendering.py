@@ -23,7 +23,7 @@ def templates() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"cell": _cell, "plain": _plain, "json": script_json, "time": minute}
+    environment.filters |= {"cell": _cell, "plain": plain, "json": script_json, "time": minute}
     return environment
 
 
@@ -38,10 +38,10 @@ def _cell(value: Any) -> str:
             return f"{value:,}"
         case float():
             return f"{value:,.0f}" if 1000 <= abs(value) < 1e15 or value.is_integer() else f"{value:.4g}"
-    return _plain(value)
+    return plain(value)
 
 
-def _plain(value: Any) -> str:
+def plain(value: Any) -> str:
     """A value of a database, as its clients write it, in one line; long ones are cut."""
     match value:
         case None:
@@ -54,7 +54,7 @@ def _plain(value: Any) -> str:
             return f"{value:%Y-%m-%d %H:%M:%S}"
         case list() | tuple():
             more = ", …" if len(value) > MOST_ELEMENTS else ""
-            return _shortened(f"[{', '.join(_plain(each) for each in value[:MOST_ELEMENTS])}{more}]")
+            return _shortened(f"[{', '.join(plain(each) for each in value[:MOST_ELEMENTS])}{more}]")
     return _shortened(str(value))
 
 

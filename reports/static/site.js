@@ -73,7 +73,7 @@ const LIGHT = ["#8f1f2b", "#1f6f8b", "#b9744f", "#5b6b2f", "#6b4c8f", "#8a6d1b",
 const DARK = ["#f2b65e", "#7cc4de", "#e39b76", "#b9cc7a", "#c3a6ea", "#e6d38a", "#8fd3b0", "#b5aa9b"];
 const OUTCOMES = { light: ["#2c6a46", "#b07d10", "#c0303c"], dark: ["#7fcf9b", "#f0c050", "#ff8a80"] };
 
-function look(dark) {
+function look(dark, width) {
   const style = getComputedStyle(document.documentElement);
   const [ink, soft, line] = ["--ink", "--soft", "--line"].map((name) => style.getPropertyValue(name).trim());
   const category = dark ? DARK : LIGHT;
@@ -83,7 +83,7 @@ function look(dark) {
     font: getComputedStyle(document.body).fontFamily,
     view: { stroke: null },
     axis: { ...text, domainColor: line, tickColor: line, gridColor: line },
-    legend: { ...text, symbolSize: 90 },
+    legend: { ...text, symbolSize: 90, columns: Math.max(1, Math.floor(width / 150)) },
     range: { category },
     mark: { color: category[0] },
     rule: { color: ink },
@@ -100,7 +100,7 @@ function coloured(spec, dark) {
 
 function draw(charts, dark) {
   for (const [place, spec] of charts) {
-    vegaEmbed(place, coloured(spec, dark), { actions: false, renderer: "svg", config: look(dark) });
+    vegaEmbed(place, coloured(spec, dark), { actions: false, renderer: "svg", config: look(dark, place.clientWidth) });
   }
 }
 

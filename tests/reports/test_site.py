@@ -247,7 +247,7 @@ def test_pages_are_readable_and_draw_their_charts(
         drawn += charts.count()
         page.evaluate("document.querySelectorAll('details').forEach(part => part.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth"), path.name
-        assert violations(page) == [], path.name
+        assert violations(page, preload=False) == [], path.name  # else it fetches the style sheet
     assert drawn > 15
     red = page.evaluate("parseInt(getComputedStyle(document.body).backgroundColor.match(/[0-9]+/)[0])")
     assert (red > 128) == (scheme == "light")

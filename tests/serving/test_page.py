@@ -85,11 +85,11 @@ def shown(page: Page, panel: str = "pair") -> list[int]:
     return [int(cards.nth(place).get_attribute("data-movie") or 0) for place in range(cards.count())]
 
 
-def violations(page: Page) -> list[str]:
+def violations(page: Page, **options: Any) -> list[str]:
     """What axe finds; evaluated in the page, so that the page's own policy stays in force."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
     page.wait_for_timeout(350)  # let the cards fade in: half-faded text has too little contrast
-    found = page.evaluate("() => axe.run({resultTypes: ['violations']})")["violations"]
+    found = page.evaluate("options => axe.run(options)", {"resultTypes": ["violations"], **options})["violations"]
     return [f"{item['id']}: {[node['html'][:120] for node in item['nodes'][:3]]}" for item in found]
 
 
