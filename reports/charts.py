@@ -216,17 +216,16 @@ def experiment_chart(found: Mapping[str, Any]) -> Chart | None:
     rows = [look for look in found["looks"] if look["low"] is not None and look["high"] is not None]
     if not rows:
         return None
-    x = alt.X("days:Q", title="days since the start")
+    x = alt.X("days:Q", title="days since the start", axis=alt.Axis(format="~g", tickCount=6))
     base = alt.Chart(_data(rows))
-    title = f"{found['metric']}, challenger minus champion"
     tooltip = [*map(_number, ("days", "difference", "low", "high")), "decision:N"]
     layers = [
-        base.mark_area(opacity=0.25).encode(x=x, y=alt.Y("low:Q", title=title), y2="high:Q"),
+        base.mark_area(opacity=0.25).encode(x=x, y=alt.Y("low:Q", title=None), y2="high:Q"),
         base.mark_line(point=True).encode(x=x, y="difference:Q", tooltip=tooltip),
         alt.Chart(_data([{"difference": 0}])).mark_rule(strokeDash=DASHED).encode(y="difference:Q"),
     ]  # fmt: skip
     note = "With its confidence sequence: an interval that holds at all looks together."
-    return _chart(f"{found['experiment']}: {found['decision']}", note, layers, rows)
+    return _chart(f"{found['metric']}, challenger minus champion", note, layers, rows)
 
 
 def _data(rows: Rows) -> alt.InlineData:

@@ -105,17 +105,16 @@ def _films(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
 
 def _reach(kind: str, places: NDArray[np.int64]) -> Reach:
     ordered = np.sort(places)[::-1]
-    sums = np.concatenate(([0], np.cumsum(ordered)))
-    total = max(int(sums[-1]), 1)
-    at = np.unique(np.geomspace(1, max(len(ordered), 1), STEPS).round().astype(int)) if len(ordered) else []
+    shares = np.cumsum(ordered) / max(int(ordered.sum()), 1)
+    at = np.unique(np.geomspace(1, len(ordered), STEPS).round().astype(int)) if len(ordered) else np.zeros(0, dtype=int)
     return Reach(
         kind=kind,
-        places=int(sums[-1]),
-        films=int((places > 0).sum()),
-        liked=len(places),
+        places=int(ordered.sum()),
+        films=int((ordered > 0).sum()),
+        liked=len(ordered),
         gini=gini(places),
-        top_share=float(sums[max(len(ordered) // 100, min(1, len(ordered)))] / total),
-        curve=[(int(n), float(sums[n] / total)) for n in at],
+        top_share=float(shares[max(len(ordered) // 100, 1) - 1]) if len(ordered) else 0.0,
+        curve=[(int(n), float(shares[n - 1])) for n in at],
     )
 
 

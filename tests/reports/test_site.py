@@ -145,10 +145,7 @@ def test_every_column_comes_from_columns_that_there_are() -> None:
 
 def test_queries_find_what_is_shown(site: Path, two_releases: Path) -> None:
     elements = Elements(site / "queries.html").found
-    queries = [
-        element["text"] for element in elements if element["tag"] == "code" and "SELECT" in element["text"] + "FROM"
-    ]
-    queries = [query for query in queries if query.rstrip().endswith(";")]
+    queries = [element["text"] for element in elements if element["tag"] == "code" and element["text"].endswith(";")]
     headings = [element["id"] for element in elements if element["id"].startswith("query-")]
     assert len(queries) == len(headings) > 8
     bodies: list[int] = []

@@ -52,7 +52,7 @@ def _range(bounds: dict[str, object]) -> str:
             return f"from {low}"
         case low, high if low is not None and abs(float(str(low))) >= 1e300:
             return "finite" if abs(float(str(high))) >= 1e300 else f"at most {high}"
-        case 1, 2147483647:
+        case 1, (2147483647 | 9007199254740992):
             return "from 1"
         case 0, (2147483647 | 9007199254740992):
             return "from 0"
