@@ -8,12 +8,16 @@ from typing import Any
 from unittest.mock import patch
 from urllib.parse import unquote, urlsplit
 
+import dagster as dg
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from orchestration.instance import prepare_instance
 from tests.command import marquee, marquee_json
+from tests.conftest import OTHER_LISTS
 from tests.orchestration.test_experiments import clients, traffic
 from tests.serving.test_page import ARGUMENTS, CHROMIUM, violations
+from warehouse.home import Home
 from warehouse.schemas.lineage import sources_of
 from warehouse.schemas.models import PUBLISHED_MODELS, WORKING_MODELS
 
@@ -197,6 +201,15 @@ def test_experiments_and_releases_that_are_gone_are_told(home_of_two: Path, tmp_
     assert f"reports/{older}.html" not in page.links
     states = [element["text"] for element in page.found if "mark" in element["class"]]
     assert states == ["live", "retired"]
+
+
+def test_the_live_release_names_the_pages_of_its_home(home_of_two: Path) -> None:
+    marquee(home_of_two, "docs")
+    marquee_json(home_of_two, "refresh", *OTHER_LISTS)
+    with prepare_instance(Home(home_of_two)) as instance:
+        (record,) = instance.fetch_materializations(dg.AssetKey(["published", "live_release"]), limit=1).records
+    assert record.asset_materialization is not None
+    assert record.asset_materialization.metadata["docs"].value == str(home_of_two / "docs" / "index.html")
 
 
 @pytest.fixture(scope="module")
