@@ -242,10 +242,9 @@ def open_page(browser: Browser, site: Path) -> Iterator[Callable[..., Page]]:
     assert said == []
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
 def test_pages_are_readable_and_draw_their_charts(
-    open_page: Callable[..., Page], site: Path, scheme: str, width: int
+    open_page: Callable[..., Page], site: Path, width: int, scheme: str
 ) -> None:
     drawn = 0
     page = open_page("index.html", viewport={"width": width, "height": 900}, color_scheme=scheme)
