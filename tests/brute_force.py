@@ -1,7 +1,8 @@
 """The model's rules once more, as plain Python loops: what every engine's answer is compared with.
 
 Written from the rules alone and sharing no code with `recommender`. Nothing here is clever, so that it can be read and
-believed; it is fast enough for the bundled sample (499,500 pairs, 610 users) in a minute or two.
+believed. Only what is done for every film of every pair, the votes and rule 6, is whole numbers in numpy arrays: so the
+bundled sample (499,500 pairs, 610 users, 6,298 liked films) takes minutes and not hours.
 
 A score is a float sum rounded once (`math.fsum`), and wherever two scores are so close that rounding might decide, they
 are compared exactly, as fractions. Only with a bonus, where a square root of a sum is added and no fraction exists,
@@ -17,6 +18,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from fractions import Fraction
+
+import numpy as np
 
 PARAMETERS = (
     "companion_weight",
@@ -113,7 +116,10 @@ class BruteForce:
             for film, likes in self.total_likes.items()
         }
         self.thousandths = round(float(str(parameters["companion_weight"])) * 1000)
-        self.shares: dict[int, dict[int, int]] = {}
+        self.columns = {film: column for column, film in enumerate(sorted(self.total_likes))}
+        self.places = {user: np.array([self.columns[film] for film in films]) for user, films in self.liked.items()}
+        self.column_factors = np.array([self.factors[film] for film in self.columns], dtype=np.int64)
+        self.shares: dict[int, np.ndarray] = {}
         self.scores: dict[int, list[float]] = {}
         self.squares: dict[int, Fraction] = {}
 
@@ -194,48 +200,56 @@ class BruteForce:
         most = min(int(self.parameters["max_neighbours"]), len(self.users))
         root = (1 + math.isqrt(9 * len(self.users))) // 2  # one and a half times the square root, rounded
         wanted = min(int(self.parameters["neighbours"]) or max(10, root), most)
+        named = [self.columns[film] for film in profile if film in self.columns]
         while True:
             neighbours = self.nearest(profile, wanted)
-            votes = Counter(film for user in neighbours for film in self.liked[user])
-            for film in profile:
-                votes.pop(film, None)
-            if len(votes) >= self.parameters["per_pair"] or wanted >= most:
+            votes = self._add_up(neighbours, dict.fromkeys(neighbours, 1))
+            votes[named] = 0
+            if np.count_nonzero(votes) >= self.parameters["per_pair"] or wanted >= most:
                 break
             wanted = min(wanted + int(self.parameters["neighbour_step"]), most)
-        scores = self._film_ranks(profile, neighbours, votes)
-        order = sorted(scores, key=lambda film: (-scores[film], -self.total_likes[film], film))
+        scores = self._film_scores(profile, neighbours)
+        scores[named] = 0
+        films = list(self.columns)
+        least = max([1, *np.sort(scores)[-self.parameters["per_pair"] :][:1].tolist()])  # of all that may be listed
+        order = sorted(
+            np.flatnonzero(scores >= least).tolist(),
+            key=lambda column: (-scores[column], -self.total_likes[films[column]], films[column]),
+        )
         best = order[: self.parameters["per_pair"]]
-        return [(film, votes[film], scores[film] / 10**6) for film in best], wanted
+        return [(films[column], int(votes[column]), int(scores[column]) / 10**6) for column in best], wanted
+
+    def _add_up(self, users: Iterable[int], weights: Mapping[int, int]) -> np.ndarray:
+        """Sum of the weights of the users who like each film; int64, by column."""
+        total = np.zeros(len(self.columns), dtype=np.int64)
+        for user in users:
+            total[self.places[user]] += weights[user]
+        return total
 
     def companions(self, film: int) -> dict[int, int]:
-        """P(f | film) in units of 10^-8, rounded down, for every f liked together with it."""
+        """P(f | film) in units of 10^-8, rounded down, of every f where it is not 0."""
+        return {other: share for other, share in zip(self.columns, self._shares(film).tolist(), strict=True) if share}
+
+    def _shares(self, film: int) -> np.ndarray:
+        """P(f | film) of every f by column; int64."""
         if film not in self.shares:
-            together: dict[int, int] = {}
-            total = 0
-            for user, films in self.liked.items():
-                if film in films:
-                    total += self.weights[user]
-                    for other in films:
-                        together[other] = together.get(other, 0) + self.weights[user]
-            self.shares[film] = {other: weight * 10**8 // total for other, weight in together.items()}
+            fans = [user for user, films in self.liked.items() if film in films]
+            total = sum(self.weights[user] for user in fans)
+            self.shares[film] = self._add_up(fans, self.weights) * 10**8 // max(total, 1)
         return self.shares[film]
 
-    def _film_ranks(
-        self, profile: Sequence[int], neighbours: Sequence[int], votes: Mapping[int, int]
-    ) -> dict[int, int]:
-        """Rule 6 in integers: the score in millionths of every film that has one."""
+    def _film_scores(self, profile: Sequence[int], neighbours: Sequence[int]) -> np.ndarray:
+        """Rule 6 in integers: the score of every film in millionths; int64, by column.
+
+        All fits: weights are at most 2^20, so products with 10^8 stay below 2^63 for 87,000 voters.
+        """
         total = sum(self.weights[user] for user in neighbours)
-        weight_for: dict[int, int] = {}
-        for user in neighbours:
-            for film in self.liked[user]:
-                weight_for[film] = weight_for.get(film, 0) + self.weights[user]
-        companions = [self.companions(film) for film in profile] if self.thousandths else []
-        scores = {}
-        for film in set(votes).union(*companions).difference(profile):
-            share = sum(others.get(film, 0) for others in companions) // len(profile)
-            v = weight_for.get(film, 0) * 10**8 // total if total else 0
-            scores[film] = (v + self.thousandths * share // 1000) * self.factors[film] // 10**8
-        return {film: score for film, score in scores.items() if score > 0}
+        v = self._add_up(neighbours, self.weights) * 10**8 // max(total, 1)
+        share = np.zeros(len(self.columns), dtype=np.int64)
+        if self.thousandths:
+            share = sum((self._shares(film) for film in profile), share) // len(profile)
+        scores: np.ndarray = (v + self.thousandths * share // 1000) * self.column_factors // 10**8
+        return scores
 
 
 @functools.cache

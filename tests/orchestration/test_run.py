@@ -57,6 +57,16 @@ def test_sample_book_preset_is_the_brute_force(sample_home: Path, recompute: boo
     assert_is_brute_force("sample, book", found, ratings, vectors, values, recompute=recompute)
 
 
+@pytest.mark.timeout(1200)
+def test_sample_by_default_is_the_brute_force(tmp_path: Path, recompute: bool) -> None:
+    report = marquee_json(tmp_path / "home", "run", "--source", "sample")
+    found = published_pairs(Path(report["database"]))
+    assert len(found) == 499_500
+    ratings, vectors = inputs(ROOT / "sample", Path(report["database"]))
+    values = make_parameters().model_dump()
+    assert_is_brute_force("sample, defaults", found, ratings, vectors, values, recompute=recompute)
+
+
 @pytest.mark.parametrize("settings", [{}, {"liked_bonus": 0.3, "weighting": "idf", "neighbours": 15}], ids=str)
 def test_generated_genome_is_the_brute_force(
     small_source: Path, tmp_path: Path, settings: dict[str, Any], recompute: bool
