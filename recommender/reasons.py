@@ -103,7 +103,7 @@ def explain(
     """
     columns = np.full((len(films), MOST_REASONS), NOBODY, dtype=np.int64)
     units = np.zeros(columns.shape, dtype=np.int64)
-    _largest(np.maximum(parts, 0).astype(np.float64), columns, units)
+    _largest(parts, columns, units)
     tags = np.full((len(films), MOST_TAGS), -1, dtype=np.int64)
     rows, named_rows = neighbourhood.catalogue.vector_rows[films], neighbourhood.catalogue.vector_rows[named]
     _common_tags(neighbourhood.catalogue.vectors, means, rows, named_rows, columns, units, tags)
@@ -157,8 +157,9 @@ def _largest(parts, columns, units):  # type: ignore[no-untyped-def]
     for row in range(len(parts)):
         total, count = 0.0, 0
         for column in range(parts.shape[1]):
-            total += parts[row, column]
-            count += parts[row, column] > 0.0
+            if parts[row, column] > 0:
+                total += parts[row, column]
+                count += 1
         if count == 0:
             continue
         entries = min(count, MOST_REASONS)
@@ -170,7 +171,7 @@ def _largest(parts, columns, units):  # type: ignore[no-untyped-def]
                 best = NOBODY
                 for column in range(parts.shape[1]):
                     part = parts[row, column]
-                    if part > 0.0 and (best < 0 or part > parts[row, best]) and not _among(columns[row], column):
+                    if part > 0 and (best < 0 or part > parts[row, best]) and not _among(columns[row], column):
                         best = column
                 columns[row, entry], exact[entry] = best, parts[row, best] / total * UNITS
             left -= exact[entry]

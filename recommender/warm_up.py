@@ -18,7 +18,7 @@ from recommender.data.likes import Likes, likes_from_pairs
 from recommender.data.model_data import Neighbourhood, make_neighbourhood
 from recommender.evaluation.baselines import BASELINES
 from recommender.items.model import ItemModel, make_item_model
-from recommender.items.ranking import rank_profile
+from recommender.items.ranking import rank_profile, score_parts
 from recommender.items.similar import SimilarFilms
 from recommender.lists import recommend_list
 from recommender.neighbours.exact import PairSearch, joined, recommend_some
@@ -62,10 +62,12 @@ def warm_up_serving() -> None:
     recommend_list(mapped, mapped.signup_movies()[:2])
     SimilarFilms(mapped).rank(0, 3)
     items = make_item_model(toy.likes, toy.catalogue, toy.parameters)
-    rank_profile(ItemModel(_read_only(items.films), _read_only(items.weights)), np.array([0, 1], dtype=np.int32), 3)
+    mapped_items = ItemModel(_read_only(items.films), _read_only(items.weights))
+    rank_profile(mapped_items, np.array([0, 1], dtype=np.int32), 3)
     named, films = np.arange(2, dtype=np.int32), np.arange(2, 5, dtype=np.int32)
     parts = list_parts(mapped, named, films, np.ones(3), np.zeros((3, 2), dtype=np.int32))
-    explain(mapped, catalogue.vectors.mean(axis=0), named, films, parts)
+    for each in (parts, score_parts(mapped_items, named, films)):
+        explain(mapped, catalogue.vectors.mean(axis=0), named, films, each)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "users.ann"
         build_index(path, toy)

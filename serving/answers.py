@@ -85,8 +85,7 @@ def _reason(snapshot: Snapshot, place: int, share: float) -> dict[str, Any]:
     """A film named for a recommendation; without id and title for all others together."""
     if place < 0:
         return {"movie_id": None, "title": None, "share": share}
-    movie = int(snapshot.neighbourhood.catalogue.movie_ids[place])
-    return {"movie_id": movie, "title": snapshot.films.card(movie)["title"], "share": share}
+    return {**snapshot.films.title(int(snapshot.neighbourhood.catalogue.movie_ids[place])), "share": share}
 
 
 def _origin(snapshot: Snapshot, deployment: str) -> dict[str, str]:

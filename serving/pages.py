@@ -66,7 +66,7 @@ def find(snapshot: Snapshot, asked: Asked, preference: str, exact_up_to_likes: i
     """
     wanted = asked.question.engine if isinstance(asked.question, RecommendQuestion) else None
     engine = choose_engine(snapshot, wanted, preference, exact_up_to_likes)
-    digest = question_digest((asked.kind, asked.subject, asked.question.identity(), engine))
+    digest = question_digest((asked.kind, asked.subject, asked.question.identity, engine))
     skip = 0
     if asked.question.cursor is not None:
         skip = require_seal(read_cursor(asked.question.cursor), snapshot.cursor_key, digest)

@@ -6,6 +6,7 @@ here: whether a release knows a film (`serving.answers`).
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
@@ -97,6 +98,7 @@ class ListQuestion(NoParameters):
         """Whether any filter is set."""
         return self.genre is not None or self.years is not None or bool(self.exclude)
 
+    @cached_property
     def identity(self) -> tuple[object, ...]:
         """Everything a list depends on but for the engine, and not what of it is shown; hashable."""
         return tuple(

@@ -183,7 +183,7 @@ class Service:
         snapshot, question = chosen.snapshot, asked.question
         recent = self._recent(snapshot, asked)
         engine = getattr(question, "engine", None)
-        key = (asked.kind, asked.subject, question.num, question.cursor, engine, question.identity(), recent.seq)
+        key = (asked.kind, asked.subject, question.num, question.cursor, engine, question.identity, recent.seq)
         cached = found = self._cached(snapshot, key)
         heard = Heard(asked.kind, question.num or 0, client, started)
         if found is None:

@@ -90,12 +90,22 @@ def score_parts(model: ItemModel, liked: NDArray[np.integer], films: NDArray[np.
         In units of 1 / `SCORE_ONE`. A row adds up to the film's score, or, where that is 0, to at most 0. A part can be
         negative.
     """
-    columns, rows = model.ranks[np.asarray(films)], model.ranks[np.asarray(liked)]
-    size = len(model.weights)
-    parts = np.zeros((len(columns), len(rows)), dtype=np.int64)
-    known = np.ix_(columns < size, rows < size)
-    parts[known] = model.weights[np.ix_(rows[rows < size], columns[columns < size])].T
+    parts = np.zeros((len(films), len(liked)), dtype=np.int64)
+    rows, columns = np.asarray(liked, dtype=np.int32), np.asarray(films, dtype=np.int32)
+    _look_up(model.weights, model.ranks, rows, columns, parts)
     return parts
+
+
+@kernel
+def _look_up(weights, ranks, liked, films, parts):  # type: ignore[no-untyped-def]
+    """Fill in the weights between films of the item set; others are left as they are."""
+    size = len(weights)
+    for column in range(len(liked)):
+        row = ranks[liked[column]]
+        if row < size:
+            for place in range(len(films)):
+                if ranks[films[place]] < size:
+                    parts[place, column] = weights[row, ranks[films[place]]]
 
 
 def rank_users(

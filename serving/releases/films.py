@@ -46,14 +46,15 @@ class Films:
         return {movie: rank for rank, movie in enumerate(self.signup_ids, start=1)}
 
     def title(self, movie_id: int) -> dict[str, Any]:
-        """Describe a film of a request: id and title."""
-        return {"movie_id": movie_id, "title": self.titles[self.row_of[movie_id]]}
+        """Describe a film that is named: id and title."""
+        row = self.row_of.get(movie_id)
+        return {"movie_id": movie_id, "title": _unnamed(movie_id) if row is None else self.titles[row]}
 
     def card(self, movie_id: int) -> dict[str, Any]:
         """Describe a film that is shown: id, title, year, genres."""
         row = self.row_of.get(movie_id)
         if row is None:  # liked by somebody, but without a row of its own: shown by its number, not dropped
-            return {"movie_id": movie_id, "title": f"Film {movie_id}", "year": None, "genres": []}
+            return {"movie_id": movie_id, "title": _unnamed(movie_id), "year": None, "genres": []}
         return {
             "movie_id": movie_id,
             "title": self.titles[row],
@@ -67,6 +68,10 @@ class Films:
             {"position": rank, **self.card(movie), "likes": self.likes[self.row_of[movie]]}
             for movie, rank in self.signup_rank.items()
         ]
+
+
+def _unnamed(movie_id: int) -> str:
+    return f"Film {movie_id}"
 
 
 def load_films(con: duckdb.DuckDBPyConnection) -> Films:
