@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MARQUEE_HOME ?= $(CURDIR)/var
 
-.PHONY: setup run test check coverage dev serve lint format lock bench faults week deployment events stream clean
+.PHONY: setup run test check coverage dev serve lint format lock bench faults week deployment events stream containers notebooks clean
 
 setup: .venv/compiled
 
@@ -79,6 +79,14 @@ events: setup
 
 stream: setup
 	$(BIN)/python -m tests.campaigns.stream
+
+# The container files without a container engine: as root, with debootstrap.
+containers: setup
+	$(BIN)/python -m tests.campaigns.containers
+
+# Renews what docs/notebooks shows.
+notebooks: setup
+	$(BIN)/python -m tests.notebooks
 
 clean:
 	rm -rf .venv var build *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage* benchmarks/out

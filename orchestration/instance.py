@@ -25,7 +25,8 @@ from orchestration.progress_bar import earlier_seconds
 from warehouse.home import HOME_VARIABLE, Home
 from warehouse.logs import say
 
-SHIPPED_CONFIG = Path(__file__).parent / "dagster.yaml"
+POSTGRESQL_VARIABLE = "DAGSTER_POSTGRES_URL"
+"""Address of the database that has Dagster's records; without it they are in SQLite files of the home."""
 
 
 def prepare_instance(home: Home) -> dg.DagsterInstance:
@@ -33,7 +34,8 @@ def prepare_instance(home: Home) -> dg.DagsterInstance:
     home.create()
     config = home.dagster / "dagster.yaml"
     if not config.exists():
-        shutil.copyfile(SHIPPED_CONFIG, config)
+        shipped = "dagster-postgresql.yaml" if os.environ.get(POSTGRESQL_VARIABLE) else "dagster.yaml"
+        shutil.copyfile(Path(__file__).parent / shipped, config)
     os.environ["DAGSTER_HOME"] = str(home.dagster)
     os.environ[HOME_VARIABLE] = str(home.root)
     return dg.DagsterInstance.get()

@@ -27,8 +27,8 @@ POSTGRES = sorted(Path("/usr/lib/postgresql").glob("*/bin")) or [Path("/usr/lib/
 class PostgreSQLServer:
     """A cluster of one's own; the account `marquee` owns everything."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.folder, self.port = folder, port or free_port()
         # PostgreSQL refuses to run as root.
         self._user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if not os.geteuid() else []
         if self._user:

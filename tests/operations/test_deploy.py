@@ -13,6 +13,7 @@ import yaml
 from prometheus_client import REGISTRY
 
 import serving.metrics  # noqa: F401  (declares what the registry shows)
+from tests.campaigns.container_files import files_of_context, read_compose, read_dockerfile
 from tests.command import ROOT
 
 DEPLOY = ROOT / "deploy"
@@ -24,7 +25,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
 
 
 def test_production_differs_from_the_shipped_instance_in_its_storage_only() -> None:
-    production = read_yaml(DEPLOY / "dagster.yaml")
+    production = read_yaml(ROOT / "orchestration" / "dagster-postgresql.yaml")
     assert production.pop("storage") == {"postgres": {"postgres_url": {"env": "DAGSTER_POSTGRES_URL"}}}
     assert production == read_yaml(ROOT / "orchestration" / "dagster.yaml")
 
@@ -63,13 +64,19 @@ def test_compose_runs_three_processes_over_one_home_and_a_stream_if_asked() -> N
     assert [name for name, service in services.items() if "profiles" in service] == ["stream"]
     for name in ("daemon", "webserver", "service", "stream"):
         assert "home:/var/lib/marquee" in services[name]["volumes"]
+    for name, service in read_compose(DEPLOY / "compose.yaml", {"POSTGRES_PASSWORD": "x"}).items():
+        assert name == "postgres" or (service.read_only and service.drops_rights), name
 
 
-def test_the_image_copies_only_what_is_there() -> None:
-    text = (DEPLOY / "Dockerfile").read_text(encoding="utf-8")
-    for line in re.findall(r"^COPY (?!--from)(.*)$", text, re.MULTILINE):
-        for source in line.split()[:-1]:
-            assert (ROOT / source).exists(), source
+def test_the_image_gets_the_packages_and_nothing_of_this_machine() -> None:
+    steps = list(read_dockerfile(DEPLOY / "Dockerfile"))
+    assert len({step.base()[:2] for step in steps if step.name == "FROM"}) == 1
+    copies = [step.copy() for step in steps if step.name == "COPY"]
+    names = [name for copy in copies if not copy.stage for _, name in files_of_context(ROOT, copy.sources)]
+    tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    assert {name for name in names if name != "requirements.txt"} <= set(tracked)
+    modules = {name for name in tracked if name.endswith(".py") and not name.startswith("tests/")}
+    assert modules <= set(names), modules - set(names)
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda path: path.stem)
