@@ -30,7 +30,7 @@ from tests.broker import Broker
 from tests.campaigns.container_files import Copy, Service, Step, files_of_context, read_compose, read_dockerfile
 from tests.campaigns.daemon import until
 from tests.command import ROOT
-from tests.dagster_dev import RUNS, Webserver
+from tests.dagster_dev import ENDED, RUNS, Webserver, wait_for
 from tests.database_servers import PASSWORD, PostgreSQLServer
 
 FILES = ROOT / "deploy"
@@ -105,7 +105,9 @@ class Image:
             case "RUN":
                 along = {name: value for name, value in os.environ.items() if TAKEN_ALONG.fullmatch(name)}
                 options: Any = {"user": self.user, "folder": self.folder, "environment": {**along, **self.environment}}
-                subprocess.run(in_root(self.root, ["sh", "-c", step.text], **options), check=True)
+                words = in_root(self.root, ["sh", "-c", step.text], **options)
+                done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+                assert done.returncode == 0, done.stdout[-3000:]
             case "COPY":
                 self._copy(step.copy(), stages)
             case "WORKDIR":
@@ -263,7 +265,7 @@ def try_services(image: Image, folder: Path) -> None:
     assert services.answer("webserver", "http://127.0.0.1:3000/server_info").status_code == 200
     report = json.loads(services.done("daemon", "marquee", "run", "--source", "sample", "--json"))
     assert report["state"] == "live", report
-    say(f"marquee run: {report['seconds']}")
+    say(f"marquee run made {report['release']} in {report['seconds']['total']:.0f} s")
 
     begun = time.monotonic()
     services.up("service")
@@ -292,7 +294,8 @@ def try_services(image: Image, folder: Path) -> None:
 
     begun = time.monotonic()
     night = ui.start("retrain_model", {}, ALL_SHARDS)
-    assert ui.wait(night) == "SUCCESS", services.log("daemon")[-3000:]
+    wait_for(lambda: ui.status(night) in ENDED, 900, "the end of the nightly run")
+    assert ui.status(night) == "SUCCESS", services.log("daemon")[-3000:]
     say(f"the nightly run took {time.monotonic() - begun:.1f} s")
     releases = json.loads(services.done("service", "marquee", "releases", "--json"))["releases"]
     (live,) = [found["release"] for found in releases if found["state"] == "live"]
