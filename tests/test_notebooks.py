@@ -22,7 +22,7 @@ def test_a_notebook_runs_and_shows_what_it_shows_in_the_repository(path: Path, s
     assert time.monotonic() - begun < 300, "a reader would not wait for that"
     kept = outputs(json.loads(path.read_text(encoding="utf-8")))
     assert [output["output_type"] for output in outputs(notebook)] == [output["output_type"] for output in kept]
-    assert sum("image/svg+xml" in output.get("data", {}) for output in outputs(notebook)) >= 1
+    assert sum("image/png" in output.get("data", {}) for output in outputs(notebook)) >= 1
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
