@@ -1,5 +1,6 @@
 """What the README tells a newcomer to type runs as it is written there, in the order in which it is written."""
 
+import json
 import os
 import re
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from tests.command import BIN, ROOT
 from tests.homes import copy_home
+from warehouse.home import Home
+from warehouse.releases.reader import open_release
 
 MADE_ELSEWHERE = r"make \w+ "
 """Lines that the CI itself runs."""
@@ -24,7 +27,11 @@ def blocks() -> list[tuple[str, str]]:
 def test_every_block_runs_as_written(sample_home: Path, tmp_path: Path) -> None:
     (tmp_path / ".venv").mkdir()
     (tmp_path / ".venv" / "bin").symlink_to(BIN)
-    copy_home(sample_home, tmp_path).rename(tmp_path / "var")
+    home = copy_home(sample_home, tmp_path).rename(tmp_path / "var")
+    with open_release(Home(home)) as con:  # made by parameters asked for, where a newcomer asked for none
+        (parameters,) = con.execute("SELECT parameters FROM release").fetchone() or ("{}",)
+    lines = [f"{name} = {json.dumps(value)}\n" for name, value in json.loads(parameters).items()]
+    (home / "parameters.toml").write_text("".join(lines))
     environment = {name: value for name, value in os.environ.items() if not name.endswith("_HOME")}
     environment["PYTHONPATH"] = str(ROOT)
     typed = 0

@@ -92,4 +92,7 @@ def synth(
     if as_json:
         print_json({**vars(written), "seconds": round(seconds, 2)})
     else:
-        print(f"{written} in {seconds:.1f} s")
+        print(
+            f"{written.directory}: {written.users:,} users, {written.movies:,} films, {written.ratings:,} ratings, "
+            f"{written.bytes / 1e6:,.1f} MB in {seconds:.1f} s"
+        )
