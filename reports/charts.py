@@ -125,16 +125,16 @@ def failures_chart(known: Sequence[Known]) -> Chart | None:
     return _chart("Checks that failed in some release", "", [spec], rows, height=24 * len(failing))
 
 
-def rows_chart(known: Sequence[Known], tables: Iterable[str]) -> list[Chart]:
-    """Rows of tables over all releases, those included whose files are gone: one chart for each table."""
+def rows_charts(known: Sequence[Known], tables: Iterable[str]) -> list[Chart]:
+    """Rows of tables over all releases, those included whose files are gone: a chart for each table that has any."""
     charts = []
     for table in tables:
-        rows = [{"release": one.name, "rows": one.entry["row_counts"].get(table)} for one in known]
-        rows = [row for row in rows if row["rows"] is not None]
-        base = _over_releases(rows, [one.name for one in known])
-        y = alt.Y("rows:Q", title=None, axis=alt.Axis(format="~s", tickCount=4))
-        bars = base.mark_bar(width={"band": 0.6}).encode(y=y, tooltip=["release:N", _number("rows", form=",")])
-        charts.append(_chart(table, "", [bars], rows, height=140))
+        rows = [{"release": one.name, "rows": one.entry["row_counts"].get(table, 0)} for one in known]
+        if any(row["rows"] for row in rows):
+            y = alt.Y("rows:Q", title=None, axis=alt.Axis(format="~s", tickCount=4))
+            bars = _over_releases(rows, [one.name for one in known]).mark_bar(width={"band": 0.6})
+            tooltip = ["release:N", _number("rows", form=",")]
+            charts.append(_chart(table, "", [bars.encode(y=y, tooltip=tooltip)], rows, height=140))
     return charts
 
 

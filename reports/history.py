@@ -20,6 +20,9 @@ from warehouse.releases.registry import deciding_event, list_releases
 from warehouse.tables.check_results import COLUMNS, CheckResult
 from warehouse.tables.evaluation import read_evaluation
 
+MOST_RELEASES = 200
+"""Releases that are looked at besides those whose files are kept: a year has some thousands."""
+
 
 @dataclass(frozen=True)
 class Known:
@@ -59,14 +62,17 @@ class Known:
 
 
 def read_history(home: Home) -> list[Known]:
-    """Read all releases, the oldest first.
+    """Read the releases whose files are kept and the newest of the others, the oldest first.
 
     Raises
     ------
     NoReleaseError
         If there are none, or the files of all are gone.
     """
-    known = [_read(home, entry) for entry in reversed(list_releases(home))]
+    entries = list_releases(home)
+    newest = {entry["release"] for entry in entries[:MOST_RELEASES]}
+    known = [_read(home, entry) for entry in reversed(entries)]
+    known = [release for release in known if release.kept or release.name in newest]
     if not any(release.kept for release in known):
         raise NoReleaseError(f"there is no release in {home.published} to write about; make one with: marquee run")
     return known

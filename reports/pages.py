@@ -13,7 +13,7 @@ from recommender.evaluation.metrics import HEADLINE
 from recommender.evaluation.splits import TEST_NAME
 from reports import charts
 from reports.coverage import measure_coverage
-from reports.history import Known
+from reports.history import MOST_RELEASES, Known
 from reports.rendering import minute, plain
 from warehouse.queries import records
 from warehouse.releases.release_file import STORAGE_VERSION
@@ -70,7 +70,7 @@ def releases(known: Sequence[Known]) -> dict[str, Any]:
     """All releases: what each was made from, what happened to it, which parameters differ from the one before."""
     facts, changes, events = {}, {}, {}
     before: Mapping[str, Any] = {}
-    for one in known:
+    for one in (one for one in known if one.kept):
         entry = one.entry
         facts[one.name] = [
             ("state", entry["state"]),
@@ -88,9 +88,9 @@ def releases(known: Sequence[Known]) -> dict[str, Any]:
         names = sorted(name for name in here.keys() & before.keys() if here[name] != before[name])
         changes[one.name] = [(name, plain(before[name]), plain(here[name])) for name in names]
         events[one.name] = _events(entry["events"])
-        before = here or before
-    return {"known": known, "facts": facts, "changes": changes, "events": events,
-            "charts": charts.rows_chart(known, COUNTED)}  # fmt: skip
+        before = here
+    return {"known": known, "most": MOST_RELEASES, "facts": facts, "changes": changes, "events": events,
+            "charts": charts.rows_charts(known, COUNTED)}  # fmt: skip
 
 
 def quality(known: Sequence[Known], chosen: Known) -> dict[str, Any]:
