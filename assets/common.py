@@ -77,6 +77,14 @@ def _cell(value: Any) -> str:
     return text.replace("|", "\\|")
 
 
+def run_title(run: dg.DagsterRun) -> str:
+    """What a run is called among people: its job, or the assets that were launched without one."""
+    if not run.job_name.startswith("__"):
+        return run.job_name
+    assets = sorted(key.to_user_string() for key in run.asset_selection or ())
+    return (" and ".join(assets) if len(assets) < 3 else f"{assets[0]} and {len(assets) - 1} other assets") or "a run"
+
+
 class Stopwatch:
     """Wall time, processor time and peak memory of a step, from the moment it was made."""
 

@@ -29,7 +29,7 @@ def events(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Wareho
     watch = Stopwatch()
     files, rows, retired = load_events(warehouse)
     (last,) = one_row(warehouse.con, "SELECT max(received_at) FROM ops.events")
-    outside.observe(context, outside.EVENTS, last, files=files, events=rows)
+    outside.report(context, outside.EVENTS, last, new=rows > 0, files=files, events=rows)
     facts = event_facts(warehouse.con)
     preview = """
         SELECT door, type, count(*) AS events, count(answer_id) AS naming_an_answer, max(received_at) AS last

@@ -24,7 +24,6 @@ EVENTS = """
     group_name="ops",
     kinds={"duckdb", "numpy"},
     owners=OWNERS,
-    code_version="1",
     deps=[["ops", "served_requests"], ["ops", "events"]],
     check_specs=[dg.AssetCheckSpec(name, asset=KEY, description=text) for name, text in EXPERIMENT_CHECKS.items()],
 )

@@ -1,6 +1,6 @@
 """The groups inputs and consumers: what the platform reads and who reads it, so that the graph shows the whole way.
 
-Belongs here: external assets, and observing them from the steps that meet them. Does not belong here: anything the
+Belongs here: external assets, and what the steps that meet them report of them. Does not belong here: anything the
 platform makes. Exports are assets of their own (`assets.exports`), because runs make them.
 """
 
@@ -27,10 +27,17 @@ SPECS = [
 ]
 
 
-def observe(context: dg.AssetExecutionContext, key: dg.AssetKey, updated: datetime | None, **facts: int | str) -> None:
-    """Report what a step met of something outside: when it last changed (UTC, without zone), and facts."""
+def report(
+    context: dg.AssetExecutionContext, key: dg.AssetKey, updated: datetime | None, *, new: bool, **facts: int | str
+) -> None:
+    """Report what a step met of something outside: when it last changed (UTC, without zone), and facts.
+
+    Something new is an update, Dagster's materialization, from which its freshness counts; the same as before is an
+    observation.
+    """
     metadata: dict[str, dg.MetadataValue | int | str] = dict(facts)
     if updated is not None:
         stamp = updated.replace(tzinfo=UTC).timestamp()
         metadata["dagster/last_updated_timestamp"] = dg.MetadataValue.timestamp(stamp)
-    context.log_event(dg.AssetObservation(key, metadata=metadata))
+    event = dg.AssetMaterialization if new else dg.AssetObservation
+    context.log_event(event(key, metadata=metadata))

@@ -45,7 +45,8 @@ class SourceConfig(dg.Config):
 
     source: str = Field(
         default="",
-        description="sample, a folder, a zip, a URL or a known name such as ml-latest; empty: the one the home holds.",
+        description="sample, a folder, a zip, a URL or a known name such as ml-latest. Empty: the one the home holds, "
+        "and in a home that holds none the bundled sample.",
     )
     replace_source: bool = Field(default=False, description="Swap all raw tables if the home holds another source.")
 
@@ -106,7 +107,9 @@ def source_tables(
     changed = config.replace_source or held is None or held["fingerprint"] != manifest.fingerprint
     if not config.replace_source:
         refuse_other_source(warehouse.con, manifest)
-    outside.observe(context, outside.DATA_SET, None, origin=manifest.origin, fingerprint=manifest.fingerprint)
+    outside.report(
+        context, outside.DATA_SET, None, new=changed, origin=manifest.origin, fingerprint=manifest.fingerprint
+    )
     if changed:
         with warehouse.transaction() as con:
             load_source(con, warehouse.home, manifest, parameters.genome_source)
@@ -130,11 +133,11 @@ def _fates(files: Iterable[ImportedFile]) -> dict[str, int]:
 
 
 def _imported(config: SourceConfig, warehouse: Warehouse) -> SourceManifest:
-    """Import the source named, or find the import of the one the home holds."""
-    if not config.source:
-        held = require_source(warehouse.con)
+    """Import the source named, or find the import of the one the home holds; an empty home gets the sample."""
+    held = current_source(warehouse.con)
+    if not config.source and held is not None:
         return read_manifest(warehouse.home.source_folder(held["fingerprint"]))
-    local = resolve_source(config.source, warehouse.home.sources)
+    local = resolve_source(config.source or "sample", warehouse.home.sources)
     return import_source(local, warehouse.home.sources, row_rules())
 
 
@@ -206,7 +209,7 @@ def rating_files(
         )
     _report_months(context, warehouse, sorted(changed))
     (last,) = one_row(warehouse.con, "SELECT max(ingested_at) FROM raw.rating_files")
-    outside.observe(context, outside.LANDING, last, taken=len(taken), refused=len(refused))
+    outside.report(context, outside.LANDING, last, new=bool(taken), taken=len(taken), refused=len(refused))
     metadata = table_metadata(
         warehouse.con, "raw.rating_files", "FROM raw.rating_files ORDER BY ingested_at DESC LIMIT 8"
     )

@@ -1,14 +1,14 @@
 """The published group: write, audit, publish. A release is staged with its checks, goes live, and retires."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import dagster as dg
 import duckdb
 from pydantic import Field
 
-from assets.common import OWNERS, Stopwatch, markdown_table, result
+from assets.common import OWNERS, Stopwatch, markdown_table, result, run_title
 from assets.release_report import render_report
 from checks.asset_checks import check_result
 from checks.release.suite import ASSET, RELEASE_CHECKS, REQUIRED_CHECKS, audit_release
@@ -26,7 +26,7 @@ from warehouse.releases.reader import example_pairs, open_release, row_counts
 from warehouse.releases.registry import ReleaseError, acting_user, list_releases, live_release
 from warehouse.releases.retirement import retire
 from warehouse.releases.staging import StagedRelease, describe_next, same_content, stage_release
-from warehouse.store.client import STORE_VARIABLE, store_address
+from warehouse.store.client import store_address
 from warehouse.store.upload import publish
 from warehouse.tables.check_results import CheckResult, Conditions, recorded_results
 from warehouse.tables.ratings import input_files
@@ -154,7 +154,7 @@ def live_release_asset(
             release,
             REQUIRED_CHECKS,
             who=acting_user(),
-            why=f"run {context.run.run_id} of {context.job_name}",
+            why=f"run {context.run.run_id} of {run_title(context.run)}",
         )
         refuse_what_no_longer_passes(warehouse.con, release, REQUIRED_CHECKS)
     live = live_release(warehouse.home)
@@ -214,17 +214,10 @@ def retired_releases(
     kinds={"objectstorage"},
     owners=OWNERS,
     deps=[["published", "live_release"], ["published", "retired_releases"]],
-    output_required=False,
 )
-def stored_release(
-    context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]
-) -> Iterator[dg.MaterializeResult]:
-    """The live release in the store of `MARQUEE_STORE`, for other machines. Not made where there is no store."""
-    url = store_address()
-    if not url:
-        context.log.info(f"no store is set ({STORE_VARIABLE}), so nothing leaves this machine")
-        return
-    watch = Stopwatch()
+def stored_release(context: dg.AssetExecutionContext, warehouse: dg.ResourceParam[Warehouse]) -> dg.MaterializeResult:
+    """The live release in the store of `MARQUEE_STORE`, for other machines. There is no such asset without a store."""
+    watch, url = Stopwatch(), store_address()
     with warehouse.released():  # a rollback need not wait until a gigabyte is sent
         done = publish(warehouse.home, url, notify=context.log.info)
     metadata = {
@@ -236,7 +229,9 @@ def stored_release(
         "releases_deleted": len(done.retired),
         "events_taken_in": done.events,
     }
-    yield result(watch, metadata, version=done.release, changed=done.changed)
+    return result(watch, metadata, version=done.release, changed=done.changed)
 
 
-ASSETS = [staged_release, live_release_asset, retired_releases, stored_release]
+ASSETS = [staged_release, live_release_asset, retired_releases]
+STORE_ASSETS = [stored_release]
+"""Of an installation that has a store."""

@@ -29,8 +29,8 @@ def served_requests(context: dg.AssetExecutionContext, warehouse: dg.ResourcePar
     watch = Stopwatch()
     files, rows = load_requests(warehouse)
     (last,) = one_row(warehouse.con, "SELECT max(requested_at) FROM ops.served_requests")
-    outside.observe(context, outside.REQUEST_LOG, last, files=files, requests=rows)
-    outside.observe(context, outside.SERVICE, last)
+    outside.report(context, outside.REQUEST_LOG, last, new=rows > 0, files=files, requests=rows)
+    outside.report(context, outside.SERVICE, last, new=rows > 0)
     facts = request_facts(warehouse.con, DAYS)
     preview = """
         SELECT release, variant, endpoint, engine, count(*) AS requests, round(median(latency_ms), 2) AS median_ms

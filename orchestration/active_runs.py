@@ -13,6 +13,7 @@ from pathlib import Path
 
 import dagster as dg
 
+from assets.common import run_title
 from orchestration.jobs import EXPORT_TURN, TURN
 from warehouse.home import Home
 from warehouse.locks import is_held
@@ -61,7 +62,7 @@ def fail_orphaned_runs(instance: dg.DagsterInstance, home: Home) -> list[str]:
         if run.run_id not in _held and _is_dead(home, run, record.start_time):
             instance.report_run_failed(run, "the process of this run died (killed, crashed or power cut)")
             _sign_of(home, run.run_id).unlink(missing_ok=True)
-            closed.append(f"{run.job_name} (run {run.run_id[:8]})")
+            closed.append(f"{run_title(run)} (run {run.run_id[:8]})")
     return closed
 
 
@@ -78,4 +79,4 @@ def active_run(instance: dg.DagsterInstance, home: Home) -> str | None:
     fail_orphaned_runs(instance, home)
     unfinished = instance.get_runs(dg.RunsFilter(statuses=UNFINISHED))
     busy = [run for run in unfinished if run.tags.get(TURN) != EXPORT_TURN[TURN]]
-    return f"{busy[0].job_name} (run {busy[0].run_id[:8]})" if busy else None
+    return f"{run_title(busy[0])} (run {busy[0].run_id[:8]})" if busy else None

@@ -11,6 +11,7 @@ from typing import Any
 import dagster as dg
 import httpx
 
+from assets.common import run_title
 from checks.tables.incoming import FILE_CHECKS
 from orchestration.errors import reason_of
 from recommender.errors import MarqueeError
@@ -116,7 +117,7 @@ def alert_run_failure(context: dg.RunFailureSensorContext) -> dg.SkipReason | No
     sent = send_alert(
         {
             "event": "run_failure",
-            "text": f"Marquee: {run.job_name} failed (run {run.run_id[:8]}). {why}. {_what_next(run.tags)}",
+            "text": f"Marquee: {run_title(run)} failed (run {run.run_id[:8]}). {why}. {_what_next(run.tags)}",
             "job": run.job_name,
             "run": run.run_id,
             "failed_checks": checks,
@@ -127,12 +128,12 @@ def alert_run_failure(context: dg.RunFailureSensorContext) -> dg.SkipReason | No
 
 
 def _posted_before(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[tuple[str, str]]:
-    """Checks, by asset and name, that failed in the last successful run of the same job before this one.
+    """Checks, by asset and name, that failed in the last successful run before this one that made the same.
 
     Not those of files that came in: in the next run they are about other files.
     """
     runs = instance.get_runs(dg.RunsFilter(job_name=run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=50)
-    ids = [found.run_id for found in runs]
+    ids = [found.run_id for found in runs if found.asset_selection == run.asset_selection]
     earlier = ids[ids.index(run.run_id) + 1 :][:1] if run.run_id in ids else []
     found = [check for run_id in earlier for check in failed_checks(instance, run_id)]
     return {(check["asset"], check["check"]) for check in found if check["check"] not in FILE_CHECKS}
@@ -157,7 +158,7 @@ def alert_failed_check(context: dg.RunStatusSensorContext) -> dg.SkipReason | No
     sent = send_alert(
         {
             "event": "failed_check",
-            "text": f"Marquee: {run.job_name} succeeded (run {run.run_id[:8]}), but warns. "
+            "text": f"Marquee: {run_title(run)} succeeded (run {run.run_id[:8]}), but warns. "
             + "; ".join(map(_worded, new)),
             "job": run.job_name,
             "run": run.run_id,

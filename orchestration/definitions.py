@@ -11,8 +11,8 @@ import dagster as dg
 from assets import evaluation, events, experiments, exports, model, outside, raw, recommendations, releases, requests
 from checks.asset_checks import make_asset_checks
 from orchestration.catalog import with_catalog
-from orchestration.exports import JOBS as EXPORT_JOBS
 from orchestration.exports import SENSORS as EXPORT_SENSORS
+from orchestration.exports import following_live
 from orchestration.freshness import with_freshness
 from orchestration.jobs import JOBS
 from orchestration.logs import write_runs_as_json
@@ -28,12 +28,13 @@ from orchestration.schedules import SCHEDULES
 from orchestration.sensors import SENSORS
 from warehouse.exports.settings import configured_targets
 from warehouse.home import Home
+from warehouse.store.client import store_address
 
 
 def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
     """Make the Definitions of the platform; `resources` replace the default ones by name.
 
-    Targets of exports are those of the home's `exports.toml` as it is now.
+    Targets of exports are those of the home's `exports.toml` as it is now; the store is that of `MARQUEE_STORE`.
     """
     targets = configured_targets(Home.find())
     made = [
@@ -42,15 +43,16 @@ def build_defs(resources: Mapping[str, Any] | None = None) -> dg.Definitions:
         *evaluation.ASSETS,
         *recommendations.ASSETS,
         *releases.ASSETS,
+        *(releases.STORE_ASSETS if store_address() else []),
         *requests.ASSETS,
         *events.ASSETS,
         *experiments.ASSETS,
-        *exports.export_assets(targets),
+        *following_live(exports.export_assets(targets)),
     ]
     return dg.Definitions(
-        assets=[*outside.SPECS, *with_freshness(with_catalog(made))],
+        assets=with_freshness([*outside.SPECS, *with_catalog(made)]),
         asset_checks=make_asset_checks(),
-        jobs=[*JOBS, *(EXPORT_JOBS if targets else [])],
+        jobs=JOBS,
         schedules=SCHEDULES,
         sensors=[*SENSORS, *(EXPORT_SENSORS if targets else [])],
         resources={

@@ -13,6 +13,7 @@ from typing import Any, Literal, get_args, get_origin
 import dagster as dg
 from pydantic import BaseModel, Field, create_model
 
+from assets.common import run_title
 from checks.settings import CheckSettings, load_settings
 from orchestration.active_runs import run_lock
 from recommender.parameters import ModelParameters
@@ -147,7 +148,7 @@ class WarehouseResource(dg.ConfigurableResource):
         """Open the database, waiting for other writers, and repair what a writer that died left behind."""
         log = context.log
         run = context.run
-        purpose = f"{run.job_name} (run {run.run_id[:8]})" if run else "a Dagster run"
+        purpose = f"{run_title(run)} (run {run.run_id[:8]})" if run else "a Dagster run"
         notify = log.info if log else None
         home = Home.find()
         with ExitStack() as stack:

@@ -3,7 +3,7 @@
 Belongs here: which runs are forgotten. Releases have a retention of their own (asset published/retired_releases), ticks
 have Dagster's (`retention` in dagster.yaml); Dagster itself never forgets a run.
 
-Only jobs that remake all they touch are cleared: whatever an old refresh, retrain or export materialized, a newer one
+Only runs that remake all they touch are cleared: whatever an old refresh, retrain or export materialized, a newer one
 has materialized since, so no asset looks as if it had never been made. Imports and ingests stay.
 """
 
@@ -12,20 +12,26 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
-from orchestration import exports
-from orchestration.jobs import refresh_recommendations, retrain_model
+from orchestration.jobs import EXPORT_TURN, refresh_recommendations, retrain_model
 from warehouse.home import Home
 
 KEPT_FOR = timedelta(days=30)
 
 AT_ONCE = 100
-"""Runs forgotten per tick and job: a tick should take seconds."""
+"""Runs forgotten per tick and kind: a tick should take seconds."""
+
+KINDS = (
+    {"job_name": refresh_recommendations.name},
+    {"job_name": retrain_model.name},
+    {"tags": EXPORT_TURN},
+)
+"""Which runs are cleared."""
 
 ENDED = [dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 def forget_old_runs(instance: dg.DagsterInstance, home: Home, now: datetime) -> int:
-    """Delete old records of refreshes, retrains and exports, but never of a job's last success.
+    """Delete old records of refreshes, retrains and exports, but never of the last success, or of what made an asset.
 
     Old means: created more than `KEPT_FOR` ago.
 
@@ -43,12 +49,14 @@ def forget_old_runs(instance: dg.DagsterInstance, home: Home, now: datetime) -> 
         Runs forgotten.
     """
     forgotten = 0
-    for job in (refresh_recommendations.name, retrain_model.name, exports.JOB):
-        succeeded = dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS])
-        last = {run.run_id for run in instance.get_runs(filters=succeeded, limit=1)}
-        old = dg.RunsFilter(job_name=job, statuses=ENDED, created_before=now - KEPT_FOR)
+    made = [instance.get_latest_materialization_event(key) for key in instance.get_asset_keys()]
+    kept = {event.run_id for event in made if event is not None}
+    for kind in KINDS:
+        succeeded = dg.RunsFilter(**kind, statuses=[dg.DagsterRunStatus.SUCCESS])
+        kept |= {run.run_id for run in instance.get_runs(filters=succeeded, limit=1)}
+        old = dg.RunsFilter(**kind, statuses=ENDED, created_before=now - KEPT_FOR)
         for run in instance.get_runs(filters=old, limit=AT_ONCE, ascending=True):
-            if run.run_id not in last:
+            if run.run_id not in kept:
                 instance.delete_run(run.run_id)
                 _delete_files(home, run.run_id)
                 forgotten += 1

@@ -10,6 +10,8 @@ from typing import Any
 
 import dagster as dg
 
+from assets.common import run_title
+from assets.exports import exported_last
 from orchestration.definitions import build_defs
 from orchestration.instance import prepare_instance
 from recommender.errors import MarqueeError
@@ -98,10 +100,8 @@ def _targets(home: Home, instance: dg.DagsterInstance) -> list[dict[str, Any]]:
     """The targets of exports, with what Dagster has recorded of them."""
     found = []
     for name, spec in configured_targets(home).items():
-        event = instance.get_latest_materialization_event(dg.AssetKey(["exports", name]))
-        made = event.asset_materialization if event else None
-        release = made.metadata["release"].value if made else None
-        found.append({"name": name, "address": spec.address.shown, "release": release})
+        last = exported_last(instance, dg.AssetKey(["exports", name]))
+        found.append({"name": name, "address": spec.address.shown, "release": last[0] if last else None})
     return found
 
 
@@ -113,7 +113,7 @@ def _experiment(home: Home) -> dict[str, Any] | None:
 def _runs(instance: dg.DagsterInstance) -> list[dict[str, Any]]:
     return [
         {
-            "job": record.dagster_run.job_name,
+            "job": run_title(record.dagster_run),
             "run": record.dagster_run.run_id,
             "status": record.dagster_run.status.value,
             "started": _moment(record.start_time),

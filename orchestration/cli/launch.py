@@ -40,7 +40,7 @@ def full_run(
     started = time.perf_counter()
     outcomes = []
     if source is not None or not home.warehouse.exists() or replace_source:
-        config = {"source": source or "sample", "replace_source": replace_source}
+        config = {"source": source or "", "replace_source": replace_source}
         outcomes.append(execute(home, "import_source", asked, ops={"source_tables": config}))
     if all(outcome.success for outcome in outcomes):
         outcomes.append(execute(home, "retrain_model", asked, tags=ALL_SHARDS, workers=workers))

@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from orchestration.definitions import build_defs
-from orchestration.exports import JOB, exports_sensor
+from orchestration.exports import exports_sensor
 from orchestration.instance import prepare_instance
 from orchestration.schedules import hourly_refresh
 from tests.command import marquee
@@ -35,7 +35,7 @@ def home(home_of_two: Path) -> Iterator[Path]:
         yield home_of_two
 
 
-Tick = Callable[[], dg.RunRequest | dg.SkipReason]
+Tick = Callable[[int], set[str]]
 
 
 @pytest.fixture
@@ -46,14 +46,28 @@ def instance(home: Path) -> Iterator[dg.DagsterInstance]:
 
 @pytest.fixture
 def tick(instance: dg.DagsterInstance) -> Tick:
-    return lambda: exports_sensor(dg.build_sensor_context(instance=instance))  # type: ignore[return-value]
+    """Evaluate the conditions at a minute after ten, as the sensor does; the targets that are to be exported."""
+    last: list[dg.EvaluateAutomationConditionsResult] = []
+
+    def evaluate_at(minute: int) -> set[str]:
+        when = datetime(2026, 5, 4, 10, minute, tzinfo=UTC)
+        cursor = last[-1].cursor if last else None
+        last.append(dg.evaluate_automation_conditions(build_defs(), instance, evaluation_time=when, cursor=cursor))
+        targets = [dg.AssetKey(["exports", name]) for name in ("lake", "broken")]
+        wanted = {key.path[-1] for key in targets if last[-1].get_num_requested(key)}
+        assert last[-1].total_requested == len(wanted)
+        return wanted
+
+    return evaluate_at
 
 
-def run(instance: dg.DagsterInstance, request: dg.RunRequest | dg.SkipReason) -> dg.ExecuteInProcessResult:
+def run(instance: dg.DagsterInstance, names: set[str]) -> dg.ExecuteInProcessResult:
     """Do what a tick requests."""
-    assert isinstance(request, dg.RunRequest), request
-    job = build_defs().resolve_job_def(JOB)
-    return job.execute_in_process(instance=instance, tags=dict(request.tags), raise_on_error=False)
+    job = build_defs().resolve_implicit_global_asset_job_def()
+    keys = [dg.AssetKey(["exports", name]) for name in sorted(names)]
+    return job.execute_in_process(
+        instance=instance, asset_selection=keys, tags=exports_sensor.run_tags, raise_on_error=False
+    )
 
 
 def current(home: Path) -> str:
@@ -64,7 +78,7 @@ def test_without_targets_there_is_nothing_of_exports(small_home: Path) -> None:
     with patch.dict(os.environ, {"MARQUEE_HOME": str(small_home)}):
         defs = build_defs()
     assert not [spec for spec in defs.resolve_all_asset_specs() if spec.group_name == "exports"]
-    assert JOB not in [job.name for job in defs.get_repository_def().get_all_jobs()]
+    assert exports_sensor.name not in [sensor.name for sensor in defs.get_repository_def().sensor_defs]
     (small_home / "exports.toml").write_text('[lake]\nurl = "lake"\ncolour = "blue"\n')
     said = marquee(small_home, "refresh", expect=2).stderr
     assert "exports.toml: lake.colour" in said
@@ -80,7 +94,7 @@ def test_a_target_that_fails_holds_up_nothing_and_a_rollback_reaches_the_others(
     assert [dep.asset_key.to_user_string() for dep in specs["exports/lake"].deps] == ["published/live_release"]
 
     with writer_lock(Home(home).writer_lock, "a run of hours", wait_seconds=1):  # exports do not wait for it
-        failed = run(instance, tick())
+        failed = run(instance, tick(1))
     assert not failed.success
     materialized = failed.asset_materializations_for_node("exports__lake")
     assert materialized[0].metadata["release"].value == newer == current(home)
@@ -89,7 +103,7 @@ def test_a_target_that_fails_holds_up_nothing_and_a_rollback_reaches_the_others(
     (step,) = [event for event in failed.all_events if event.is_step_failure]
     assert "Connection refused" in str(step.step_failure_data.error)
     assert live_release(Home(home)) == newer
-    assert "try 1 to export" in str(tick())
+    assert [tick(minute) for minute in (2, 14, 15, 16)] == [set(), set(), {"broken"}, set()]
     files = [path for path in (home / "dagster").rglob("*") if path.is_file()]
     assert files
     assert not [path for path in files if PASSWORD.encode() in path.read_bytes()]
@@ -97,14 +111,14 @@ def test_a_target_that_fails_holds_up_nothing_and_a_rollback_reaches_the_others(
     assert f"export     lake, {home / 'lake'}: {newer}\n" in said
     assert "export     broken, postgresql://marquee:***@127.0.0.1:1/films: nothing was exported yet\n" in said
 
-    (home / "exports.toml").write_text(LAKE + "keep = 1\n")  # other targets: no reason to wait
-    assert run(instance, tick()).success
-    assert "was exported by run" in str(tick())
+    (home / "exports.toml").write_text(LAKE + "keep = 1\n")
+    assert run(instance, tick(17)).success
+    assert tick(18) == set()
     marquee(home, "rollback", "--why", "a test")
-    assert run(instance, tick()).success
+    assert run(instance, tick(19)).success
     assert current(home) == older
     marquee(home, "promote", newer)
-    back = run(instance, tick())
+    back = run(instance, tick(20))
     (there,) = back.asset_materializations_for_node("exports__lake")
     assert there.metadata["tables_loaded"].value == []
     assert current(home) == newer
@@ -112,15 +126,17 @@ def test_a_target_that_fails_holds_up_nothing_and_a_rollback_reaches_the_others(
 
 def test_exports_and_schedules_do_not_hold_up_each_other(home: Path, instance: dg.DagsterInstance, tick: Tick) -> None:
     defs = build_defs()
-    request = tick()
-    assert isinstance(request, dg.RunRequest)
-    job = defs.resolve_job_def(JOB)
-    exporting = instance.create_run_for_job(job, tags={**job.run_tags, **request.tags})  # as the daemon does
+    assert tick(1) == {"lake", "broken"}
+    exporting = instance.create_run_for_job(  # as the daemon does
+        defs.resolve_implicit_global_asset_job_def(),
+        asset_selection=frozenset({dg.AssetKey(["exports", "lake"])}),
+        tags=exports_sensor.run_tags,
+    )
     assert exporting.tags["marquee/turn"] == "exports"
-    assert "is exporting" in str(tick())
+    assert tick(2) == {"broken"}
     assert evaluate(hourly_refresh, instance, datetime(2026, 5, 4, 4, 0, tzinfo=UTC)).run_requests  # type: ignore[attr-defined]
     queue = instance.run_coordinator.get_run_queue_config()  # type: ignore[attr-defined]
     assert (queue.max_concurrent_runs, [limit["limit"] for limit in queue.tag_concurrency_limits]) == (2, [1])
     turns = {job.name: job.run_tags["marquee/turn"] for job in defs.get_repository_def().get_all_jobs() if job.run_tags}
-    assert {turn for name, turn in turns.items() if name != JOB} == {"warehouse"}
-    assert len(turns) == 6
+    assert set(turns.values()) == {"warehouse"}
+    assert len(turns) == 5
