@@ -3,11 +3,18 @@
 import dagster as dg
 
 from checks.tables.incoming import FILE_CHECKS
+from warehouse.compute.units import SHARDS
 
 TURN = "marquee/turn"
 """Run tag that groups runs in the queue (`dagster.yaml`): of each value one run at a time."""
 WAREHOUSE_TURN = {TURN: "warehouse"}
 EXPORT_TURN = {TURN: "exports"}
+
+ALL_SHARDS = {
+    "dagster/asset_partition_range_start": "0",
+    "dagster/asset_partition_range_end": str(SHARDS - 1),
+}
+"""Tags of a run that makes all pairs and lists of users, as whoever launches a job without a partition expects."""
 
 RAW_TABLES = [
     dg.AssetKey(["raw", name])
@@ -30,13 +37,15 @@ MODEL_CHECKED = dg.AssetSelection.checks_for_assets(
 import_source = dg.define_asset_job(
     "import_source",
     selection=IMPORTED | RATINGS_CHECKED,
-    description="Load a source: swaps all raw tables in one transaction.",
+    description="Load a source, the bundled sample if none is named: swaps all raw tables in one transaction. Then "
+    "launch retrain_model.",
     tags=WAREHOUSE_TURN,
 )
 ingest_ratings = dg.define_asset_job(
     "ingest_ratings",
     selection=dg.AssetSelection.assets(["raw", "rating_files"]) | LIKES | RATINGS_CHECKED,
-    description="Ingest files of new ratings: the months they touch, and the likes that follow.",
+    description="Ingest files of new ratings: the months they touch, and the likes that follow. The next refresh "
+    "recommends from them.",
     tags=WAREHOUSE_TURN,
 )
 reload_ratings = dg.define_asset_job(
@@ -48,14 +57,16 @@ reload_ratings = dg.define_asset_job(
 refresh_recommendations = dg.define_asset_job(
     "refresh_recommendations",
     selection=LIKES | RECOMMENDED | INPUTS_CHECKED | MODEL_CHECKED,
-    description="Recommend from the likes as they are now: all pairs, staged, checked, live. Hourly.",
-    tags=WAREHOUSE_TURN,
+    description="Recommend from the likes as they are now: all lists, staged, checked, live. Hourly. Launch it without "
+    "a partition.",
+    tags={**WAREHOUSE_TURN, **ALL_SHARDS},
 )
 retrain_model = dg.define_asset_job(
     "retrain_model",
     selection=GENOME | dg.AssetSelection.groups("model") | RECOMMENDED | INPUTS_CHECKED,
-    description="Genome, likes, user vectors and Annoy index anew, then a refresh. Nightly.",
-    tags=WAREHOUSE_TURN,
+    description="Genome, likes, user vectors, index, item model and evaluation anew, then a refresh. Nightly. Launch "
+    "it without a partition.",
+    tags={**WAREHOUSE_TURN, **ALL_SHARDS},
 )
 
 JOBS = [import_source, ingest_ratings, reload_ratings, refresh_recommendations, retrain_model]

@@ -76,6 +76,7 @@ class _ParametersBase(dg.ConfigurableResource):
 ParametersResource: type[dg.ConfigurableResource] = create_model(  # type: ignore[call-overload]
     "ParametersResource",
     __base__=_ParametersBase,
+    __doc__=_ParametersBase.__doc__,
     **{name: _unset_field(ModelParameters, name) for name in ModelParameters.model_fields},
 )
 """Resource with one field per model parameter; hands the assets a `HomeParameters`."""
@@ -93,6 +94,7 @@ class _CheckSettingsBase(dg.ConfigurableResource):
 CheckSettingsResource: type[dg.ConfigurableResource] = create_model(  # type: ignore[call-overload]
     "CheckSettingsResource",
     __base__=_CheckSettingsBase,
+    __doc__=_CheckSettingsBase.__doc__,
     **{name: _unset_field(CheckSettings, name) for name in CheckSettings.model_fields},
 )
 """Resource with one field per threshold; hands the checks a `CheckSettings`."""
@@ -141,8 +143,6 @@ class HomeResource(dg.ConfigurableResource):
 class WarehouseResource(dg.ConfigurableResource):
     """The home's working database, open during a run under the writer's lock, except while lists are computed."""
 
-    wait_seconds: float = Field(default=WAIT_SECONDS, description="How long to wait for another writer.")
-
     @contextmanager
     def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[Warehouse]:
         """Open the database, waiting for other writers, and repair what a writer that died left behind."""
@@ -157,11 +157,9 @@ class WarehouseResource(dg.ConfigurableResource):
                     stack.enter_context(run_lock(home, run.run_id))
                 if run is None or run.job_name != PASSES:
                     home.root.mkdir(parents=True, exist_ok=True)
-                    turn = writer_lock(home.turn_lock, purpose, wait_seconds=self.wait_seconds, notify=notify)
+                    turn = writer_lock(home.turn_lock, purpose, wait_seconds=WAIT_SECONDS, notify=notify)
                     stack.enter_context(turn)
-                warehouse = stack.enter_context(
-                    open_warehouse(home, purpose, wait_seconds=self.wait_seconds, notify=notify)
-                )
+                warehouse = stack.enter_context(open_warehouse(home, purpose, wait_seconds=WAIT_SECONDS, notify=notify))
                 require_tables(warehouse.con, home.warehouse)
                 for line in repair(warehouse):
                     if log:

@@ -10,14 +10,7 @@ import dagster as dg
 
 from orchestration.active_runs import active_run
 from orchestration.jobs import refresh_recommendations, retrain_model
-from warehouse.compute.units import SHARDS
 from warehouse.home import Home
-
-ALL_SHARDS = {
-    "dagster/asset_partition_range_start": "0",
-    "dagster/asset_partition_range_end": str(SHARDS - 1),
-}
-"""Run tags that cover every shard of the pairs in one run."""
 
 RETRAIN_HOUR = 3
 LAST_MINUTE = 45
@@ -31,7 +24,7 @@ def _refresh_unless_busy(context: dg.ScheduleEvaluationContext) -> dg.RunRequest
     busy = active_run(context.instance, Home.find())
     if busy is not None:
         return dg.SkipReason(f"{busy} has not finished; the tick of the next hour tries again")
-    return dg.RunRequest(tags=ALL_SHARDS)
+    return dg.RunRequest()
 
 
 def _retrain_once_a_night(context: dg.ScheduleEvaluationContext) -> dg.RunRequest | dg.SkipReason:
@@ -43,7 +36,7 @@ def _retrain_once_a_night(context: dg.ScheduleEvaluationContext) -> dg.RunReques
     busy = active_run(context.instance, Home.find())
     if busy is not None and tick.minute < LAST_MINUTE:
         return dg.SkipReason(f"{busy} has not finished; tried again in 15 minutes, at the latest at 03:{LAST_MINUTE}")
-    return dg.RunRequest(tags={**ALL_SHARDS, NIGHT_TAG: night})
+    return dg.RunRequest(tags={NIGHT_TAG: night})
 
 
 nightly_retrain = dg.ScheduleDefinition(

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from orchestration.instance import Outcome, execute
-from orchestration.schedules import ALL_SHARDS
 from warehouse.home import Home
 from warehouse.releases.registry import live_release
 
@@ -43,14 +42,14 @@ def full_run(
         config = {"source": source or "", "replace_source": replace_source}
         outcomes.append(execute(home, "import_source", asked, ops={"source_tables": config}))
     if all(outcome.success for outcome in outcomes):
-        outcomes.append(execute(home, "retrain_model", asked, tags=ALL_SHARDS, workers=workers))
+        outcomes.append(execute(home, "retrain_model", asked, workers=workers))
     return _report(home, outcomes, started)
 
 
 def refresh(home: Home, asked: Mapping[str, Any], workers: Mapping[str, Any]) -> dict[str, Any]:
     """Recommend from the likes as they are now, check and publish; the report is that of `full_run`."""
     started = time.perf_counter()
-    done = execute(home, "refresh_recommendations", asked, tags=ALL_SHARDS, workers=workers)
+    done = execute(home, "refresh_recommendations", asked, workers=workers)
     return _report(home, [done], started)
 
 

@@ -16,7 +16,6 @@ import dagster as dg
 import pytest
 
 from orchestration.instance import prepare_instance
-from orchestration.schedules import ALL_SHARDS
 from tests.command import marquee, marquee_json, start_marquee
 from tests.dagster_dev import ENDED, Webserver, wait_for
 from tests.homes import copy_home
@@ -103,7 +102,7 @@ def test_a_run_an_ingest_and_a_landing_file_while_the_daemon_refreshes(webserver
     typed.write_text(HEADER + f"920001,{a},5.0,{IN_2018}\n")
     with writer_lock(home / "warehouse.lock", "the test", wait_seconds=60):
         # The daemon's refresh is under way and stays so until the lock is free, long enough for the sensor to look.
-        refresh = webserver.start("refresh_recommendations", parameters(8), ALL_SHARDS)
+        refresh = webserver.start("refresh_recommendations", parameters(8), {})
         wait_for(lambda: webserver.status(refresh) == "STARTED", 120, "the daemon's refresh")
         landed = home / "landing" / "landed.csv"
         landed.write_text(HEADER + f"920002,{a},5.0,{IN_2018}\n920002,{b},4.5,{IN_2018}\n")

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from orchestration.instance import Outcome, execute
-from orchestration.schedules import ALL_SHARDS
 from recommender.ann.bound import bind
 from recommender.ann.index import open_index
 from recommender.ann.pairs import IndexPairSearch
@@ -47,7 +46,7 @@ def recommended(home: Path) -> list[list[tuple[object, ...]]]:
 
 def refresh(home: Path) -> Outcome:
     """Refresh in this process; the outcome has the metadata of the steps."""
-    return execute(Home(home), "refresh_recommendations", {"top_movies": 40, "neighbours": 9}, tags=ALL_SHARDS)
+    return execute(Home(home), "refresh_recommendations", {"top_movies": 40, "neighbours": 9})
 
 
 def units(outcome: Outcome) -> tuple[int, int]:

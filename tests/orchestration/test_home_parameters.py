@@ -7,7 +7,6 @@ import pytest
 
 from orchestration.definitions import build_defs
 from orchestration.instance import execute, prepare_instance
-from orchestration.schedules import ALL_SHARDS
 from tests.command import marquee, marquee_json
 from warehouse.home import Home
 
@@ -25,7 +24,7 @@ def test_a_refresh_uses_what_the_home_says(small_home: Path) -> None:
     # As a schedule does: no configuration of parameters at all.
     with prepare_instance(Home(small_home)) as instance:
         job = build_defs().resolve_job_def("refresh_recommendations")
-        result = job.execute_in_process(instance=instance, tags=ALL_SHARDS)
+        result = job.execute_in_process(instance=instance)
         (made,) = result.asset_materializations_for_node("published__live_release")
         assert made.metadata["unchanged"].value is True
 
@@ -74,4 +73,4 @@ def test_a_stale_table_names_the_parameters_that_differ(small_home: Path) -> Non
         )
     (failure,) = [event for event in result.all_events if event.is_step_failure]
     assert "neighbours 0 -> 30" in str(failure.step_failure_data.error)
-    assert execute(Home(small_home), "refresh_recommendations", asked, tags=ALL_SHARDS).success
+    assert execute(Home(small_home), "refresh_recommendations", asked).success

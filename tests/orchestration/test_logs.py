@@ -14,7 +14,6 @@ from typing import Any
 
 import pytest
 
-from orchestration.schedules import ALL_SHARDS
 from tests.command import ROOT, marquee, marquee_json
 from tests.dagster_dev import dagster_dev
 from tests.orchestration.test_dagster_dev import TOP_40
@@ -90,7 +89,7 @@ def test_runs_of_the_daemon(small_home: Path, tmp_path: Path) -> None:
     log = tmp_path / "dev.log"
     quiet = {"MARQUEE_LOG": "json", "PYTHONWARNINGS": "ignore"}  # `dagster dev` warns of itself before it has a log
     with dagster_dev(small_home, "--log-format", "json", log=log, **quiet) as webserver:
-        assert webserver.launch("refresh_recommendations", TOP_40, ALL_SHARDS) == "SUCCESS"
+        assert webserver.launch("refresh_recommendations", TOP_40, {}) == "SUCCESS"
     lines = objects(log.read_text(encoding="utf-8"))
     of_runs = parsed("\n".join(json.dumps(line) for line in lines if "run" in line))
     assert {line["job"] for line in of_runs} == {"refresh_recommendations"}

@@ -9,7 +9,6 @@ from checks.settings import CheckSettings
 from orchestration.definitions import build_defs
 from orchestration.instance import prepare_instance
 from orchestration.resources import CheckSettingsResource
-from orchestration.schedules import ALL_SHARDS
 from warehouse.home import Home
 
 
@@ -43,7 +42,7 @@ def test_a_run_that_cannot_be_is_not_repeated(tmp_path: Path) -> None:
     config = {"resources": {"parameters": {"config": {"neighbours": 500}}}}  # more than max_neighbours
     with prepare_instance(Home(tmp_path)) as instance:
         job = build_defs().resolve_job_def("refresh_recommendations")
-        result = job.execute_in_process(run_config=config, instance=instance, tags=ALL_SHARDS, raise_on_error=False)
+        result = job.execute_in_process(run_config=config, instance=instance, raise_on_error=False)
         (run,) = instance.get_runs()
     assert not result.success
     assert run.tags["dagster/will_retry"] == "false"

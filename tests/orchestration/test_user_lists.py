@@ -7,7 +7,6 @@ import duckdb
 import numpy as np
 
 from orchestration.instance import execute
-from orchestration.schedules import ALL_SHARDS
 from tests.command import marquee, marquee_json
 from tests.orchestration.test_partitions import change, working_table
 from warehouse.home import Home
@@ -74,7 +73,7 @@ def test_a_refresh_makes_lists_of_changed_users_and_carries_the_others_over(smal
     lines = [f"{known},{film},2.0,{IN_2018}", *(f"900001,{movie},5.0,{IN_2018}" for movie in new)]
     (tmp_path / "new.csv").write_text("\n".join(["userId,movieId,rating,timestamp", *lines]) + "\n")
     marquee_json(small_home, "ingest", tmp_path / "new.csv", *TOP)
-    outcome = execute(Home(small_home), "refresh_recommendations", {"top_movies": 40}, tags=ALL_SHARDS)
+    outcome = execute(Home(small_home), "refresh_recommendations", {"top_movies": 40})
     assert outcome.success, outcome.errors
     assert outcome.metadata["recs/user_recommendations"]["users_computed"] == 2
     assert outcome.metadata["recs/user_recommendations"]["buckets_replaced"] == 0
@@ -90,9 +89,9 @@ def test_a_refresh_makes_lists_of_changed_users_and_carries_the_others_over(smal
     assert not {row[2] for row in after[900001]} & set(new)
     # Made anew for everybody, from the same item model, the lists are the same.
     change(small_home, "DELETE FROM ops.table_versions WHERE starts_with(table_name, 'recs.user_recommendations')")
-    assert execute(Home(small_home), "refresh_recommendations", {"top_movies": 40}, tags=ALL_SHARDS).success
+    assert execute(Home(small_home), "refresh_recommendations", {"top_movies": 40}).success
     assert working_table(small_home, EVERYTHING) == rows
-    again = execute(Home(small_home), "refresh_recommendations", {"top_movies": 40}, tags=ALL_SHARDS)
+    again = execute(Home(small_home), "refresh_recommendations", {"top_movies": 40})
     assert again.metadata["recs/user_recommendations"]["unchanged"] is True
     # Lists of films that were carried over are compared with the live ones, all of them.
     change(small_home, "UPDATE recs.similar_movies SET score = score / 2 WHERE rank = 20")

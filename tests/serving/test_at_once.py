@@ -10,7 +10,6 @@ import httpx
 import pytest
 
 from orchestration.instance import execute
-from orchestration.schedules import ALL_SHARDS
 from tests.command import marquee, marquee_json
 from tests.dagster_dev import wait_for
 from warehouse.home import Home
@@ -86,7 +85,7 @@ def test_a_release_with_events_answers_what_the_next_release_does(small_home: Pa
     waiting = home.landing.glob("events-*.parquet")
     wait_for(lambda: visitor.list(NEW)["events_until"] and not unsealed(home), 30, "the events to be sealed")
     marquee(small_home, "ingest", *sorted(waiting))
-    assert execute(home, "refresh_recommendations", {"top_movies": 40}, tags=ALL_SHARDS).success
+    assert execute(home, "refresh_recommendations", {"top_movies": 40}).success
     second = live_release(home)
     assert second != first
     wait_for(lambda: visitor.list(member)["release"] == second, 30, "the new release")
