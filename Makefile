@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export MARQUEE_HOME ?= $(CURDIR)/var
+# Settings of dg: it reports no usage.
+export DG_CLI_CONFIG ?= $(CURDIR)/.ci/dg.toml
 
 .PHONY: setup run test check coverage dev serve lint format lock bench faults week deployment events stream containers notebooks clean
 
@@ -40,7 +42,7 @@ coverage: setup
 
 dev: setup
 	$(BIN)/marquee home
-	DAGSTER_HOME=$(MARQUEE_HOME)/dagster $(BIN)/dagster dev -w workspace.yaml
+	DAGSTER_HOME=$(MARQUEE_HOME)/dagster $(BIN)/dg dev
 
 serve: setup
 	$(BIN)/marquee serve
@@ -51,6 +53,8 @@ lint: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/deptry .
+	$(BIN)/dg check toml
+	$(BIN)/dg check defs
 
 format: setup
 	$(BIN)/ruff format .

@@ -1,8 +1,6 @@
 """The graph: every asset describes itself, and a change to assets, jobs or schedules shows in a diff."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import dagster as dg
@@ -10,7 +8,6 @@ import pytest
 
 from assets import outside
 from orchestration.definitions import build_defs
-from tests.command import ROOT
 from warehouse.code import code_version
 from warehouse.schemas.definitions import columns_of
 from warehouse.schemas.lineage import LINEAGE, sources_of
@@ -84,17 +81,6 @@ def snapshot(specs: list[dg.AssetSpec]) -> dict[str, object]:
         "schedules": {schedule.name: schedule.cron_schedule for schedule in repository.schedule_defs},
         "sensors": sorted(sensor.name for sensor in repository.sensor_defs),
     }
-
-
-def test_definitions_validate() -> None:
-    done = subprocess.run(
-        [str(Path(sys.executable).parent / "dagster"), "definitions", "validate", "-w", "workspace.yaml"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
 
 
 if __name__ == "__main__":
