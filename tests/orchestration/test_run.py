@@ -105,7 +105,7 @@ def test_report_names_what_scripts_need(small_home: Path) -> None:
 
 def test_second_run_recognises_that_nothing_changed(small_home: Path, small_source: Path) -> None:
     before = sorted(path.name for path in (small_home / "published").iterdir())
-    for arguments in ([], ["--source", small_source]):
+    for arguments in ([], ["--source", small_source], ["--replace-source"]):
         report = marquee_json(small_home, "run", *arguments, "--set", "top_movies=40")
         assert report["state"] == "unchanged"
         assert f"{report['release']}.duckdb" in before
