@@ -133,7 +133,7 @@ def _posted_before(instance: dg.DagsterInstance, run: dg.DagsterRun) -> set[tupl
     Not those of files that came in: in the next run they are about other files.
     """
     runs = instance.get_runs(dg.RunsFilter(job_name=run.job_name, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=50)
-    ids = [found.run_id for found in runs if found.asset_selection == run.asset_selection]
+    ids = [found.run_id for found in runs if run_title(found) == run_title(run)]
     earlier = ids[ids.index(run.run_id) + 1 :][:1] if run.run_id in ids else []
     found = [check for run_id in earlier for check in failed_checks(instance, run_id)]
     return {(check["asset"], check["check"]) for check in found if check["check"] not in FILE_CHECKS}

@@ -39,6 +39,9 @@ def test_every_asset_tells_its_rows_seconds_and_memory(small_home: Path, tmp_pat
         assert "dagster/row_count" in found or spec.key.path[-1] == "retired_releases", spec.key
     taken = numbers(small_home, dg.AssetKey(["raw", "rating_files"]))
     assert (taken["accepted"], taken["rejected"], taken["files_taken_in"]) == (1, 1, 1)
+    assert numbers(small_home, outside.LANDING)["taken"] == 1  # something new came, and its freshness counts from then
+    with prepare_instance(Home(small_home)) as instance:
+        assert instance.get_latest_materialization_event(outside.EVENTS) is None  # looked at, but nothing ever came
     staged = numbers(small_home, dg.AssetKey(["published", "staged_release"]))
     assert set(staged) >= {"megabytes", "checks_seconds", "report_seconds", "overlap_jaccard", "rows_ratings"}
     assert {"hit_rate@3", "ndcg@10"} <= set(numbers(small_home, dg.AssetKey(["model", "evaluation"])))
