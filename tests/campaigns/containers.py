@@ -25,7 +25,6 @@ from typing import Any
 
 import httpx
 
-from orchestration.schedules import ALL_SHARDS
 from tests.broker import Broker
 from tests.campaigns.container_files import Copy, Service, Step, files_of_context, read_compose, read_dockerfile
 from tests.campaigns.daemon import until
@@ -293,7 +292,7 @@ def try_services(image: Image, folder: Path) -> None:
     say(f"the daemon ingested what landed, and what came by Kafka ({len(ingested())} runs)")
 
     begun = time.monotonic()
-    night = ui.start("retrain_model", {}, ALL_SHARDS)
+    night = ui.start("retrain_model", {}, {})
     wait_for(lambda: ui.status(night) in ENDED, 900, "the end of the nightly run")
     assert ui.status(night) == "SUCCESS", services.log("daemon")[-3000:]
     say(f"the nightly run took {time.monotonic() - begun:.1f} s")
