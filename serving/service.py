@@ -112,7 +112,7 @@ class Service:
         started = time.perf_counter()
         if self.releases.look():
             logger.info("loaded in %.0f ms", 1000 * (time.perf_counter() - started))
-            gc.freeze()  # a hundred thousand lists that live as long as the release: searching them stops every answer
+            gc.freeze()  # what lives as long as the process or the release: searching it would stop every answer
         LOAD_PROBLEMS.set(bool(self.releases.problem))
         for snapshot in self._served():
             self._pool.submit(snapshot.prepare)

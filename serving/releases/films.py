@@ -92,11 +92,12 @@ def load_films(con: duckdb.DuckDBPyConnection) -> Films:
     signup = con.execute("SELECT movie_id FROM signup_movies ORDER BY position").fetchall()
     columns = list(zip(*rows, strict=True)) or [()] * 6
     movie_ids, titles, years, genres, likes, has_vector = map(list, columns)
+    shared: dict[tuple[str, ...], list[str]] = {}  # few for many films: the garbage collector looks at each list
     return Films(
         movie_ids,
         titles,
         years,
-        [list(names) if names else [] for names in genres],
+        [shared.setdefault(tuple(names or ()), list(names or ())) for names in genres],
         likes,
         has_vector,
         [movie for (movie,) in signup],

@@ -83,8 +83,9 @@ class TitleIndex:
 
     Attributes
     ----------
-    names : list of list of str
-        Normal forms of each title, see `title_names`.
+    names : list of str
+        Normal forms of each title, see `title_names`, a line each: of lists, the garbage collector would look at every
+        one now and then, while no answer is given.
     years : list of (int or None)
     popularity : list of float
         Logarithm of each film's likes, scaled to [0, 1].
@@ -95,7 +96,7 @@ class TitleIndex:
     rows : int32 array
     """
 
-    names: list[list[str]]
+    names: list[str]
     years: list[int | None]
     popularity: list[float]
     codes: NDArray[np.int64]
@@ -123,7 +124,7 @@ class TitleIndex:
         distances: dict[tuple[str, str], float] = {}
         scored = []
         for row in self._candidates(form, words):
-            score = _score(words, form, self.names[row], self.years[row], distances)
+            score = _score(words, form, self.names[row].splitlines(), self.years[row], distances)
             if score > 0:
                 scored.append((-round(score + POPULARITY_WEIGHT * self.popularity[row], 3), row))
         best = sorted(scored)[:limit]
@@ -150,10 +151,10 @@ class TitleIndex:
 
 def index_titles(titles: Sequence[str], years: Sequence[int | None], likes: Sequence[int]) -> TitleIndex:
     """Index titles, most liked first."""
-    names = [title_names(title) for title in titles]
+    names = ["\n".join(title_names(title)) for title in titles]
     most = math.log1p(max(likes, default=0)) or 1.0
     popularity = [math.log1p(count) / most for count in likes]
-    texts = [_padded(" ".join(forms)) for forms in names]
+    texts = [_padded(forms.replace("\n", " ")) for forms in names]
     codes, places = _trigrams("".join(texts))
     ends = np.cumsum([len(text) for text in texts]) if texts else np.zeros(0, dtype=np.int64)
     rows = np.searchsorted(ends, places, side="right")
