@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import dagster as dg
-import numpy as np
 
 from assets.common import OWNERS, Stopwatch, result, table_metadata, table_spec
 from recommender.ann.build import save_index
 from recommender.ann.index import UserIndex, make_index
-from recommender.data.encoder import iter_user_vectors, likes_with_vector
 from recommender.data.model_data import Neighbourhood
 from recommender.items.model import ItemModel, make_item_model
 from recommender.parameters import ModelParameters
@@ -25,9 +23,9 @@ from warehouse.releases.model_folder import (
     read_model_manifest,
     save_item_model,
 )
-from warehouse.tables.model_inputs import inputs_version, make_film_likes, make_likes, read_neighbourhood
-from warehouse.tables.user_vectors import UserVectorBlock, write_user_vectors
-from warehouse.tables.versions import digest, set_table_version, table_version
+from warehouse.tables.model_inputs import make_film_likes, make_likes, read_neighbourhood
+from warehouse.tables.user_vectors import make_user_vectors
+from warehouse.tables.versions import table_version
 
 
 @dg.asset(
@@ -135,28 +133,12 @@ def user_model(
 
 def _user_vectors(warehouse: Warehouse, parameters: ModelParameters) -> dg.MaterializeResult:
     watch = Stopwatch()
-    version = digest("user_vectors", inputs_version(warehouse.con, parameters), parameters.weighting)
-    changed = table_version(warehouse.con, "model.user_vectors") != version
-    if changed:
-        neighbourhood = read_neighbourhood(warehouse, parameters)
-        width = neighbourhood.catalogue.vectors.shape[1]
-        with warehouse.transaction() as con:
-            rows = write_user_vectors(con, _blocks(neighbourhood), width)
-            set_table_version(con, "model.user_vectors", version, rows)
-            step("user_vectors_committing")
+    changed = make_user_vectors(warehouse, parameters)
+    version = table_version(warehouse.con, "model.user_vectors")
     metadata = table_metadata(
         warehouse.con, "model.user_vectors", "SELECT user_id, likes, likes_with_vector FROM model.user_vectors LIMIT 8"
     )
     return result(watch, metadata, key=USER_VECTORS.key, version=version, changed=changed)
-
-
-def _blocks(neighbourhood: Neighbourhood) -> Iterator[UserVectorBlock]:
-    """Unit vectors of all users, a block at a time."""
-    likes = neighbourhood.likes
-    liked = np.diff(likes.indptr).astype(np.int32)
-    with_vector = likes_with_vector(likes, neighbourhood.catalogue)
-    for low, high, vectors in iter_user_vectors(likes, neighbourhood.catalogue):
-        yield UserVectorBlock(likes.user_ids[low:high], vectors, liked[low:high], with_vector[low:high])
 
 
 class ModelParts(NamedTuple):

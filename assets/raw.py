@@ -31,6 +31,7 @@ from warehouse.schemas.row_rules import row_rules
 from warehouse.sources.resolve import resolve_source
 from warehouse.tables.genome import load_genome
 from warehouse.tables.held_source import current_source, require_source
+from warehouse.tables.inputs import record_inputs
 from warehouse.tables.ratings import add_rating_file, is_ingested, load_months, next_month
 from warehouse.tables.source import load_source, refuse_other_source
 from warehouse.tables.versions import table_notes, table_version
@@ -113,6 +114,7 @@ def source_tables(
     if changed:
         with warehouse.transaction() as con:
             load_source(con, warehouse.home, manifest, parameters.genome_source)
+            record_inputs(con, warehouse.home)
         # All months, also those without ratings: a month that was not reported would look as if it was missing.
         _report_months(context, warehouse, [date.fromisoformat(key) for key in months.get_partition_keys()])
         # The source has none, and what is made of the ratings depends on them.
@@ -187,6 +189,7 @@ def rating_files(
         known = is_ingested(warehouse.con, manifest.fingerprint)
         with warehouse.transaction() as con:
             changed.update(add_rating_file(con, warehouse.home, manifest))
+            record_inputs(con, warehouse.home)
             step("ratings_committing")
         step("ratings_committed")
         if path.parent == warehouse.home.landing and is_settled(path, before):

@@ -19,6 +19,7 @@ from recommender.errors import MarqueeError
 
 _FREE_SPACE = "free space on that disk (marquee retire --keep 3 deletes old releases), then try again"
 _ALLOW = "let this account write there (marquee doctor names the folders), then try again"
+_DAMAGED = "marquee doctor says which file is damaged, and marquee rebuild makes warehouse.duckdb again"
 ADVICE = {
     os.strerror(errno.ENOSPC): _FREE_SPACE,
     os.strerror(errno.EDQUOT): _FREE_SPACE,
@@ -30,9 +31,13 @@ ADVICE = {
     os.strerror(errno.EPERM): _ALLOW,
     os.strerror(errno.ENOTDIR): "name a folder",
     os.strerror(errno.EIO): "look at the disk's health; marquee doctor names damaged files",
+    "Corrupt database file": _DAMAGED,
+    "Could not read enough bytes from file": _DAMAGED,
+    "is not a valid DuckDB database file": _DAMAGED,
+    "database has been invalidated": _DAMAGED,
     os.strerror(errno.EMFILE): "raise the limit of open files (ulimit -n), then try again",
 }
-"""What to do, by what the operating system or SQLite says; Python and DuckDB repeat its words."""
+"""What to do, by what the operating system, SQLite or DuckDB says; Python and DuckDB repeat the system's words."""
 
 
 def machine_error(text: str, kind: type[BaseException] | str) -> str | None:

@@ -1,9 +1,11 @@
 """The working database: one connection of one writing process, opened under the writer's lock.
 
-Belongs here: opening, configuring, transactions, letting others write for a while, closing. Does not belong here: what
-the tables mean (`warehouse.tables`) or reading by consumers, who never open this file.
+Belongs here: opening, configuring, transactions, letting others write for a while, closing, and what is said when it
+cannot be opened. Does not belong here: what the tables mean (`warehouse.tables`), making it again
+(`warehouse.rebuilding`), or reading by consumers, who never open this file.
 """
 
+import errno
 import os
 import shutil
 import time
@@ -14,15 +16,24 @@ from pathlib import Path
 
 import duckdb
 
+from recommender.errors import MarqueeError
 from warehouse.home import Home
 from warehouse.locks import POLL_SECONDS, WriterBusyError, process_with_open, writer_lock
-from warehouse.migrations import bring_up_to_date, require_tables
+from warehouse.migrations import REMAKE, bring_up_to_date, require_tables
+from warehouse.queries import first_line
 
 WAIT_SECONDS = 900.0
 """How long a writer waits for another one before it gives up and names it: longer than a full retrain takes."""
 
+LOCKED = "Could not set lock"
+"""What DuckDB says, among other things, if another program has the file open."""
+
 MEMORY_LIMIT = "2300MB"
 """DuckDB spills to the home's scratch folder beyond this; leaves room for numpy beside it in a 5 GB run."""
+
+
+class DamagedDatabaseError(MarqueeError):
+    """The working database is gone or cannot be read; the message says how to make it again."""
 
 
 class Warehouse:
@@ -127,6 +138,8 @@ def open_warehouse(
     ------
     WriterBusyError
         If another process goes on writing, or has the file open, for longer than that.
+    DamagedDatabaseError
+        If the database cannot be read, or is gone from a home that holds data.
     SchemaVersionError
         If a newer Marquee wrote the database.
     MissingTablesError
@@ -145,11 +158,50 @@ def open_warehouse(
 
 
 @contextmanager
+def new_warehouse(home: Home, path: Path) -> Iterator[Warehouse]:
+    """Make a working database at another path, with empty tables; complete on the disk when the block has ended.
+
+    Only the holder of the writer's lock may.
+    """
+
+    @contextmanager
+    def opened() -> Iterator[duckdb.DuckDBPyConnection]:
+        with connect(path, home) as con:
+            yield con
+
+    warehouse = Warehouse(home, opened)
+    try:
+        bring_up_to_date(warehouse.con, path)
+        yield warehouse
+        warehouse.con.execute("CHECKPOINT")
+    finally:
+        warehouse.close()
+
+
+def lost_database(home: Home) -> str:
+    """What has become of the working database of a home that holds data; empty if it is there, or the home is new."""
+    path = home.warehouse
+    if path.exists() and path.stat().st_size:
+        return ""
+    signs = (home.published.glob("*Z-*.duckdb"), home.published.glob("*.json"), home.sources.glob("*/manifest.json"))
+    if not any(map(any, signs)):
+        return ""
+    return f"{path} is {'empty' if path.exists() else 'gone'}, and this home holds data"
+
+
+def is_of_the_machine(error: duckdb.Error) -> bool:
+    """Whether an error repeats what the operating system said (a full disk, a missing permission): no damage."""
+    return any(os.strerror(code) in str(error) for code in errno.errorcode)
+
+
+@contextmanager
 def _locked_connection(
     home: Home, purpose: str, wait_seconds: float, notify: Callable[[str], None] | None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Hold the writer's lock and a connection for writing."""
     with writer_lock(home.writer_lock, purpose, wait_seconds=wait_seconds, notify=notify):
+        if lost := lost_database(home):
+            raise DamagedDatabaseError(f"{lost}. {REMAKE}")
         shutil.rmtree(home.scratch, ignore_errors=True)
         home.scratch.mkdir(exist_ok=True)
         con = _connect_when_closed(home, wait_seconds, notify)
@@ -168,9 +220,11 @@ def _connect_when_closed(
     while True:
         try:
             return connect(home.warehouse, home)
-        except duckdb.IOException as error:
-            if "Could not set lock" not in str(error):
-                raise
+        except duckdb.Error as error:
+            if LOCKED not in str(error):
+                if is_of_the_machine(error):
+                    raise
+                raise DamagedDatabaseError(f"{home.warehouse} cannot be read: {first_line(error)}. {REMAKE}") from error
         who = process_with_open(home.warehouse)
         name = f"process {who['pid']} ({who['command'] or 'of another account'})" if who else "another program"
         if time.monotonic() >= deadline:

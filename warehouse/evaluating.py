@@ -48,7 +48,8 @@ def evaluate_nightly(
         batch = _prepared(warehouse, parameters, workers, notify)
         batch.compute()
     with warehouse.transaction() as con:
-        write_evaluation(con, (rows for rows, _ in batch.parts("evaluation")), parameters)
+        rows = (part for part, _ in batch.parts("evaluation"))
+        write_evaluation(con, rows, parameters, evaluation_version(con, parameters))
     shutil.rmtree(batch.folder)
     return batch
 

@@ -57,6 +57,9 @@ OTHER_STEPS = (
 )
 """Steps of ingest and retirement."""
 
+REBUILD_STEPS = ("database_rebuilt", "database_put_aside", "database_replaced")
+"""Steps of making the working database again; after each the command can be given again."""
+
 EXPERIMENT_STEPS = ("experiment_recorded", "link_swapped", "exposure_ending")
 """Steps of starting and stopping an experiment, after its tables; the next writer brings the files in line."""
 

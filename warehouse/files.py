@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from warehouse.faults import step
 TEMPORARY = ".incoming-"
 """Prefix of whatever is not complete yet; the next writer deletes what it finds under such a name."""
 
+DAMAGED = ".damaged-"
+"""What follows the name of something damaged that was put aside; nothing deletes it."""
 
 SHA256 = "^[0-9a-f]{64}$"
 """What `file_sha256` and `bytes_sha256` return."""
@@ -90,6 +93,15 @@ def point_link(link: Path, target: str) -> None:
     temporary.replace(link)
     step("link_swapped")
     flush_to_disk(link.parent)
+
+
+def put_aside(path: Path) -> Path | None:
+    """Give a damaged file or folder another name beside it, and return that; None if it is not there."""
+    if not path.exists():
+        return None
+    aside = path.with_name(f"{path.name}{DAMAGED}{datetime.now(UTC):%Y%m%dT%H%M%S%fZ}")
+    path.rename(aside)
+    return aside
 
 
 def remove_leftovers(folder: Path) -> list[str]:

@@ -15,11 +15,8 @@ from recommender.errors import MarqueeError
 from warehouse.queries import one_row, utc_now
 from warehouse.schemas.definitions import create_statements, create_table
 
-REMAKE = (
-    "Put back a copy of it, or move it away and make it anew: marquee run --source ..., then marquee ingest for the "
-    "files of new ratings"
-)
-"""What to do about a damaged working database."""
+REMAKE = "Make it again from what the home keeps: marquee rebuild"
+"""What to do about a damaged or missing working database."""
 
 
 class SchemaVersionError(MarqueeError):

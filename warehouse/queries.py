@@ -60,6 +60,11 @@ def insert_rows(con: duckdb.DuckDBPyConnection, table: str, rows: pa.Table | pa.
         con.unregister("incoming")
 
 
+def first_line(error: Exception) -> str:
+    """What an error of DuckDB says, without the stack that follows some of them."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 def utc_now() -> datetime:
     """The present as a DuckDB TIMESTAMP: UTC, without a zone."""
     return datetime.now(UTC).replace(tzinfo=None)

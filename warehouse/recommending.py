@@ -41,7 +41,14 @@ from warehouse.tables.film_lists import (
     similar_is_stale,
     write_similar_movies,
 )
-from warehouse.tables.model_inputs import StaleTableError, make_film_likes, make_likes, read_neighbourhood, require
+from warehouse.tables.model_inputs import (
+    StaleTableError,
+    inputs_version,
+    make_film_likes,
+    make_likes,
+    read_neighbourhood,
+    require,
+)
 from warehouse.tables.recommendations import (
     make_signup_movies,
     pairs_version,
@@ -265,7 +272,8 @@ def _commit(warehouse: Warehouse, parameters: ModelParameters, plan: _Plan) -> d
         facts["users"] = {**none, **added_up(records)}
     if plan.similar:
         with warehouse.transaction() as con:
-            write_similar_movies(con, rows_of("similar"), plan.inputs.similar_base, parameters)
+            likes = inputs_version(con, parameters)
+            write_similar_movies(con, rows_of("similar"), plan.inputs.similar_base, likes)
         facts["similar"] = {**added_up(records)}
     step("units_committed")
     plan.batch.delete_units()

@@ -1,9 +1,9 @@
 """The command `marquee`: what a person or a script can ask of the platform without a daemon.
 
 Belongs here: the entry point and the options before the command. The commands are in `run`, `releases`, `inspect`,
-`docs`, `recommend`, `serve`, `keys` and `store`, by what they are about. Results go to stdout, progress and errors to
-stderr. Exit 0: done. 1: the data, a check or the machine said no, with the reason. 2: wrong usage. A bug keeps its
-traceback.
+`docs`, `recommend`, `serve`, `keys`, `store` and `recovery`, by what they are about. Results go to stdout, progress and
+errors to stderr. Exit 0: done. 1: the data, a check or the machine said no, with the reason. 2: wrong usage. A bug keeps
+its traceback.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from orchestration.cli import docs, experiments, inspect, keys, recommend, releases, run, serve, store
+from orchestration.cli import docs, experiments, inspect, keys, recommend, recovery, releases, run, serve, store
 from orchestration.cli.common import one_line_errors
 from warehouse.home import HOME_VARIABLE, Home
 from warehouse.logs import LogFormError, as_json
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Batch film recommendations: from ratings to a checked, versioned, live release.",
 )
-for group in (run, releases, inspect, docs, recommend, serve, store):
+for group in (run, releases, inspect, docs, recommend, serve, store, recovery):
     app.add_typer(group.commands)
 app.add_typer(keys.commands, name="keys")
 app.add_typer(experiments.commands, name="experiment")

@@ -11,7 +11,11 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import pyarrow as pa
+import pyarrow.parquet
+
 from recommender.errors import MarqueeError
+from warehouse.files import file_sha256
 
 MANIFEST_NAME = "manifest.json"
 
@@ -210,3 +214,32 @@ def read_manifest(folder: Path) -> SourceManifest:
         if not table.is_file() or table.stat().st_size != output.bytes:
             raise ManifestError(f"{table} is missing or not of {output.bytes} bytes")
     return manifest
+
+
+def _table_problem(path: Path, output: Output) -> str | None:
+    """What is wrong with a Parquet file of an import, if anything."""
+    if output.sha256 is not None:
+        return None if file_sha256(path) == output.sha256 else f"{path} is damaged (its sha256 differs)"
+    try:
+        rows = pa.parquet.ParquetFile(path).metadata.num_rows
+    except (OSError, pa.ArrowException) as error:
+        return f"{path} cannot be read ({error})"
+    return None if rows == output.rows else f"{path} has {rows} rows, its manifest says {output.rows}"
+
+
+def import_problems(folder: Path) -> list[str]:
+    """What is wrong with an import, every file of it hashed; empty if it is whole."""
+    try:
+        manifest = read_manifest(folder)
+    except ManifestError as error:
+        return [str(error)]
+    found = (_table_problem(manifest.table(name), output) for name, output in manifest.tables.items())
+    return [problem for problem in found if problem is not None]
+
+
+def input_files(folder: Path) -> tuple[ImportedFile, ...]:
+    """The files that an import was made of; none if its manifest cannot be read."""
+    try:
+        return read_account(folder).files
+    except ManifestError:
+        return ()

@@ -20,7 +20,10 @@ from pathlib import Path
 from typing import Literal
 
 import duckdb
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from warehouse.errors import SourceError
 from warehouse.files import TEMPORARY, appear, bytes_sha256, file_sha256, remove_leftovers, write_json
@@ -304,8 +307,21 @@ def _know_films(work: Work, known_movies: Path | Iterable[int]) -> str:
         work.con.register("films", pa.table({"movie_id": pa.array(list(known_movies), pa.int32())}))
         query = "SELECT DISTINCT movie_id FROM films"
     work.con.execute(f"CREATE TABLE known_films AS {query} ORDER BY movie_id")
-    films = work.con.execute("FROM known_films").fetchnumpy()["movie_id"]
-    return bytes_sha256(films.astype("<i4").tobytes())
+    return _hash_of_films(work.con.execute("FROM known_films").fetchnumpy()["movie_id"])
+
+
+def _hash_of_films(movie_ids: NDArray[np.int32]) -> str:
+    return bytes_sha256(movie_ids.astype("<i4").tobytes())
+
+
+def ratings_fingerprints(sha256s: Iterable[str], movies: Path) -> list[str]:
+    """Fingerprints that files of ratings with this content have in a home whose films are those of a Parquet file."""
+    films = _hash_of_films(np.unique(pq.read_table(movies, columns=["movie_id"])["movie_id"].to_numpy()))
+    return [_ratings_fingerprint(sha256, films) for sha256 in sha256s]
+
+
+def _ratings_fingerprint(sha256: str, films: str) -> str:
+    return _fingerprint([("new ratings", sha256), ("known films", films)])
 
 
 def import_ratings_file(
@@ -346,7 +362,7 @@ def import_ratings_file(
     with _only_import(sources_dir), _work(sources_dir, rules, threads, memory_limit, progress) as work:
         file = _open_ratings(path)
         films = _know_films(work, known_movies)
-        fingerprint = _fingerprint([("new ratings", file.sha256), ("known films", films)])
+        fingerprint = _ratings_fingerprint(file.sha256, films)
         if (existing := _existing(sources_dir / fingerprint, progress)) is not None:
             return existing
         import_table(work, file, must_be_whole=True)

@@ -8,25 +8,28 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
-import pyarrow.parquet
 from packaging.requirements import Requirement
 
-from warehouse.database import connect
-from warehouse.files import TEMPORARY, file_sha256
+from warehouse.database import lost_database
+from warehouse.files import DAMAGED, TEMPORARY, file_sha256
 from warehouse.home import Home
-from warehouse.ingest.import_manifest import ManifestError, Output, is_fingerprint, read_manifest
+from warehouse.ingest.import_manifest import import_problems, input_files, is_fingerprint, read_account
 from warehouse.ingest.landing import REFUSED
-from warehouse.locks import is_held
-from warehouse.migrations import REMAKE, SCHEMA_VERSION, schema_problems, schema_version
+from warehouse.integrity import examine_database
+from warehouse.locks import WriterBusyError, is_held
+from warehouse.migrations import REMAKE, SCHEMA_VERSION, SchemaVersionError
+from warehouse.queries import first_line
 from warehouse.releases.exposure import read_exposure
+from warehouse.releases.reader import open_release
 from warehouse.releases.registry import STAGING_NOTE, ReleaseError, list_releases, live_release
+from warehouse.tables.inputs import recorded_inputs
 
 ENOUGH_RELEASES = 3
 """Free disk should hold this many releases of the size of the largest."""
@@ -93,7 +96,7 @@ def examine(home: Home, say: Callable[[str], None] | None = None) -> list[Findin
 def _registry(home: Home) -> dict[str, dict[str, Any]]:
     try:
         return {entry["release"]: entry for entry in list_releases(home)}
-    except (OSError, ValueError, KeyError):
+    except ReleaseError:
         return {}
 
 
@@ -265,32 +268,38 @@ def _sources(home: Home) -> Iterator[Finding]:
     unverifiable = []
     for folder in folders:
         remedy = f"move {folder} away, then import it again: marquee run --source ... or marquee ingest FILE"
-        try:
-            manifest = read_manifest(folder)
-        except ManifestError as error:
-            yield Finding("sources", "wrong", str(error), remedy)
-            continue
-        for name, output in manifest.tables.items():
-            problem = _table_problem(manifest.table(name), output)
-            if problem is not None:
-                yield Finding("sources", "wrong", problem, remedy)
-        if any(output.sha256 is None for output in manifest.tables.values()):
+        problems = import_problems(folder)
+        for problem in problems:
+            yield Finding("sources", "wrong", problem, remedy)
+        if not problems and any(output.sha256 is None for output in read_account(folder).tables.values()):
             unverifiable.append(folder.name)
+    yield from _missing_imports(home, folders)
     text = f"{len(folders)} examined, size, rows and sha256 of every table"
     if unverifiable:
         text += f"; unverifiable beyond size and rows, because older than recorded sha256: {', '.join(unverifiable)}"
     yield Finding("sources", "ok", text)
 
 
-def _table_problem(path: Path, output: Output) -> str | None:
-    """What is wrong with a Parquet file of an import, if anything."""
-    if output.sha256 is not None:
-        return None if file_sha256(path) == output.sha256 else f"{path} is damaged (its sha256 differs)"
+def _missing_imports(home: Home, there: Sequence[Path]) -> Iterator[Finding]:
+    """Imports that the raw tables hold, or that the live release was made of, and that are not there any more."""
+    held = recorded_inputs(home)
+    gone = [item for item in held if not home.source_folder(item.fingerprint).is_dir()]
+    for item in gone:
+        again = f"marquee ingest {item.name}" if item.sha256 else f"marquee run --source {item.name}"
+        text = f"{home.source_folder(item.fingerprint)} is missing, the import of {item.name}"
+        yield Finding("sources", "wrong", text, f"put a copy back, or import it again: {again}")
+    if any(not item.sha256 for item in gone) or not home.current.exists():
+        return
+    known = {item.sha256 for item in held} | {file.sha256 for folder in there for file in input_files(folder)}
     try:
-        rows = pyarrow.parquet.ParquetFile(path).metadata.num_rows
-    except (OSError, pyarrow.ArrowException) as error:
-        return f"{path} cannot be read ({error})"
-    return None if rows == output.rows else f"{path} has {rows} rows, its manifest says {output.rows}"
+        with open_release(home) as con:
+            files = con.execute("SELECT name, sha256 FROM source_files").fetchall()
+    except duckdb.Error:  # the release is damaged; that is said elsewhere
+        return
+    for name, sha256 in files:
+        if sha256 not in known:
+            text = f"{name} (sha256 {sha256[:12]}...) is in the live release, but its import is gone"
+            yield Finding("sources", "wrong", text, "its ratings are missing in the next release: marquee ingest FILE")
 
 
 def _landing(home: Home) -> Iterator[Finding]:
@@ -312,33 +321,36 @@ def _leftovers(home: Home) -> Iterator[Finding]:
 
 
 def _working_database(home: Home) -> Iterator[Finding]:
-    """Its tables and columns, if nobody writes: a writer is never made to wait for longer than this look."""
+    """Its tables, columns and every row, if nobody writes: the look ends when somebody wants to."""
     subject = "working database"
-    if not home.warehouse.exists():
+    for copy in sorted(home.root.glob(f"{home.warehouse.name}{DAMAGED}*")):
+        if copy.suffix != ".wal":
+            text = f"{copy}, {copy.stat().st_size / 1e6:.1f} MB, was put aside by marquee rebuild"
+            yield Finding(subject, "warning", text, "delete it when nobody wants to look into it")
+    if not home.warehouse.exists() and not lost_database(home):
         yield Finding(subject, "warning", f"{home.warehouse} does not exist", "marquee run makes it")
         return
     if is_held(home.writer_lock):
         yield Finding(subject, "ok", "not examined, because somebody is writing")
         return
     try:
-        with connect(home.warehouse, home, read_only=True) as con:
-            version, problems = schema_version(con), schema_problems(con)
-    except duckdb.Error as error:
-        text = " ".join(str(error).split())
-        if "Could not set lock" in text:
-            yield Finding(subject, "warning", f"not examined: {text}", "close it there; analysts open published/")
+        version, problems = examine_database(home, gives_way=True)
+    except SchemaVersionError as error:
+        yield Finding(subject, "wrong", str(error), "use the newer Marquee that wrote it")
+    except WriterBusyError as error:
+        if is_held(home.writer_lock):
+            yield Finding(subject, "ok", "not examined to the end, because somebody is writing")
         else:
-            yield Finding(subject, "wrong", f"{home.warehouse} cannot be read: {text}", REMAKE)
-        return
-    if version > SCHEMA_VERSION:
-        text = f"its tables are of version {version}, this Marquee knows {SCHEMA_VERSION}"
-        yield Finding(subject, "wrong", text, "use the newer Marquee that wrote it")
-    elif version < SCHEMA_VERSION:
+            yield Finding(subject, "warning", f"not examined: {error}", "close it there; analysts open published/")
+    except duckdb.Error as error:
         yield Finding(
-            subject, "ok", f"its tables are of version {version}; the next run brings them to {SCHEMA_VERSION}"
+            subject, "wrong", first_line(error), "make the file readable for this account, or look at the disk"
         )
     else:
         for problem in problems:
             yield Finding(subject, "wrong", problem, REMAKE)
+        text = f"every row of its tables was read (version {version})"
+        if version < SCHEMA_VERSION:
+            text += f"; the next run brings them to {SCHEMA_VERSION}"
         if not problems:
-            yield Finding(subject, "ok", f"all tables and columns are there (version {SCHEMA_VERSION})")
+            yield Finding(subject, "ok", text)

@@ -24,6 +24,7 @@ from warehouse.compute.packs import INDEX_FILE, WrittenFile
 from warehouse.database import Warehouse
 from warehouse.faults import step
 from warehouse.files import TEMPORARY, appear, file_sha256, remove_leftovers, write_json
+from warehouse.home import Home
 from warehouse.queries import insert_row, records
 from warehouse.schemas.definitions import columns_of
 from warehouse.tables.genome import genome_source_of
@@ -111,24 +112,25 @@ def make_model(warehouse: Warehouse, parameters: ModelParameters, build: Build) 
     step("model_written")
     appear(temporary, home.model_folder(version))
     step("model_appeared")
-    row = {
-        **lineage,
-        **facts,
-        "file": str(home.model_folder(version).relative_to(home.root) / INDEX_FILE),
-        "sha256": files[INDEX_FILE]["sha256"],
-        "parameters": json.dumps(parameters.model_dump()),
-    }
-    items = {
-        "model_version": version,
-        "file": str(home.model_folder(version).relative_to(home.root) / ITEM_WEIGHTS),
-        "sha256": files[ITEM_WEIGHTS]["sha256"],
-        **facts["item_model"],
-    }
     with warehouse.transaction():
-        insert_row(con, "model.annoy_indexes", {name: row[name] for name in columns_of("model.annoy_indexes")})
-        insert_row(con, "model.item_models", items)
+        record_model(con, home, read_model_manifest(home.model_folder(version)))
     step("model_recorded")
     return version
+
+
+def record_model(con: duckdb.DuckDBPyConnection, home: Home, manifest: Mapping[str, Any]) -> None:
+    """Enter a model that is there into the tables, from its manifest; inside the caller's transaction."""
+    folder = home.model_folder(manifest["model_version"]).relative_to(home.root)
+    files = manifest["files"]
+
+    def part(name: str) -> dict[str, str]:
+        return {"file": str(folder / name), "sha256": files[name]["sha256"]}
+
+    row = {**manifest, **part(INDEX_FILE), "parameters": json.dumps(manifest["parameters"])}
+    insert_row(con, "model.annoy_indexes", {name: row[name] for name in columns_of("model.annoy_indexes")})
+    if ITEM_WEIGHTS in files:  # not in models from before there were any
+        items = {"model_version": manifest["model_version"], **part(ITEM_WEIGHTS), **manifest["item_model"]}
+        insert_row(con, "model.item_models", items)
 
 
 def save_item_model(folder: Path, items: ItemModel, movie_ids: NDArray[np.int32]) -> None:

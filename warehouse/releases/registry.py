@@ -103,9 +103,10 @@ def deciding_event(entry: Mapping[str, Any]) -> dict[str, Any]:
 def mirror_registry(warehouse: Warehouse) -> None:
     """Copy the registry to `published/releases.json`, for readers who must not open the working database."""
     con = warehouse.con
-    entries = records(con.execute("SELECT * EXCLUDE (content_hash, parameters) FROM ops.releases ORDER BY release"))
+    entries = records(con.execute("SELECT * FROM ops.releases ORDER BY release"))
     for entry in entries:
-        entry["row_counts"] = json.loads(entry["row_counts"])
+        for name in ("row_counts", "parameters"):
+            entry[name] = json.loads(entry[name])
         entry["events"] = records(
             con.execute(
                 "SELECT event, happened_at AS at, who, why FROM ops.release_events WHERE release = ? ORDER BY 2",
@@ -118,15 +119,36 @@ def mirror_registry(warehouse: Warehouse) -> None:
     write_json(warehouse.home.published / REGISTRY_MIRROR, {"releases": entries})
 
 
+def mirrored_registry(home: Home) -> list[dict[str, Any]]:
+    """The entries of `published/releases.json`, the oldest first; none if there is no such file.
+
+    Raises
+    ------
+    ReleaseError
+        If it is damaged.
+    """
+    path = home.published / REGISTRY_MIRROR
+    try:
+        return list(json.loads(path.read_text(encoding="utf-8"))["releases"])
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ReleaseError(
+            f"{path} cannot be read ({error}); the next writer writes it anew: marquee refresh"
+        ) from None
+
+
 def list_releases(home: Home) -> list[dict[str, Any]]:
     """All releases ever staged, newest first, each with its state and, if there is one, the path of its report.
 
     Read from the mirror; never waits for a writer.
+
+    Raises
+    ------
+    ReleaseError
+        If the mirror is damaged.
     """
-    path = home.published / REGISTRY_MIRROR
-    if not path.exists():
-        return []
-    entries = json.loads(path.read_text(encoding="utf-8"))["releases"]
+    entries = mirrored_registry(home)
     for entry in entries:
         entry["state"] = release_state(home, entry["release"], [e["event"] for e in entry["events"]], entry["blocked"])
         report = home.report_file(entry["release"])

@@ -13,12 +13,15 @@ from warehouse.releases.exposure import repair_exposure
 from warehouse.releases.registry import (
     REGISTRY_MIRROR,
     STAGING_NOTE,
+    ReleaseError,
     acting_user,
     insert_event,
     live_release,
     mirror_registry,
+    mirrored_registry,
 )
 from warehouse.releases.retirement import delete_release
+from warehouse.tables.inputs import RECORD, record_inputs
 from warehouse.tables.ratings import accounted_ratings, record_superseded
 
 
@@ -37,6 +40,8 @@ def repair(warehouse: Warehouse) -> list[str]:
         with warehouse.transaction():
             record_superseded(con, home)
         done.append("counted the ratings that another file replaces")
+    if record_inputs(con, home):
+        done.append(f"wrote {RECORD} as the tables have it")
     live = live_release(home)
     if live is not None:
         row = con.execute(
@@ -86,10 +91,12 @@ def _finish_retirements(warehouse: Warehouse) -> list[str]:
 
 
 def _mirror_is_behind(warehouse: Warehouse) -> bool:
-    """Whether an event was recorded that the copy for readers does not have."""
+    """Whether the copy for readers lacks an event that was recorded, or cannot be read."""
     row = warehouse.con.execute(
         "SELECT count(*) FROM ops.release_events SEMI JOIN ops.releases USING (release)"
     ).fetchone()
-    path = warehouse.home.published / REGISTRY_MIRROR
-    mirrored = json.loads(path.read_text(encoding="utf-8"))["releases"] if path.exists() else []
-    return row is not None and int(row[0]) != sum(len(entry["events"]) for entry in mirrored)
+    try:
+        mirrored = sum(len(entry["events"]) for entry in mirrored_registry(warehouse.home))
+    except ReleaseError:
+        return True
+    return row is not None and int(row[0]) != mirrored

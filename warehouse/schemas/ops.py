@@ -52,7 +52,9 @@ class Releases(Table):
     """One row per release ever staged."""
 
     release: pl.String = matching_field(VERSION, "Name.", unique=True)
-    content_hash: pl.String = matching_field(SHA256, "Hash of everything that determines the content.")
+    content_hash: pl.String = matching_field(
+        SHA256, "Hash of everything that determines the content; NULL if it was lost with its files.", nullable=True
+    )
     model_version: pl.String = matching_field(VERSION, "The model.")
     created_at: pl.Datetime("us") = utc_field()  # type: ignore[valid-type]
     source: pl.String = text_field("What the user named as the source.")

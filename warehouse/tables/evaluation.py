@@ -115,18 +115,25 @@ def same_model(one: ModelParameters, other: ModelParameters) -> bool:
 
 def evaluation_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:
     """Version that model.evaluation has when it is up to date."""
-    raw = [table_version(con, table) for table in ("raw.ratings", "raw.movies", "raw.genome")]
+    return evaluation_of(con, table_version(con, "raw.ratings"), parameters)
+
+
+def evaluation_of(con: duckdb.DuckDBPyConnection, ratings: str | None, parameters: ModelParameters) -> str:
+    """Version it had when the ratings had this fingerprint; films and genome as they are."""
+    raw = [ratings, *(table_version(con, table) for table in ("raw.movies", "raw.genome"))]
     return digest("evaluation", raw, _deciding(parameters.model_dump()), code_version())
 
 
-def write_evaluation(con: duckdb.DuckDBPyConnection, parts: Iterable[pa.Table], parameters: ModelParameters) -> int:
+def write_evaluation(
+    con: duckdb.DuckDBPyConnection, parts: Iterable[pa.Table], parameters: ModelParameters, version: str
+) -> int:
     """Replace model.evaluation by its rows, in parts; return how many they are. Call it inside a transaction."""
     con.execute(f"DELETE FROM {TABLE}")
     for part in parts:
         insert_rows(con, TABLE, part)
     rows = count_rows(con, TABLE)
     notes = {"parameters": _deciding(parameters.model_dump())}
-    set_table_version(con, TABLE, evaluation_version(con, parameters), rows, notes)
+    set_table_version(con, TABLE, version, rows, notes)
     return rows
 
 

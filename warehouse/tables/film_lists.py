@@ -21,7 +21,6 @@ from warehouse.database import Warehouse
 from warehouse.queries import count_rows, insert_rows
 from warehouse.schemas.definitions import create_table
 from warehouse.sql import sql
-from warehouse.tables.model_inputs import inputs_version
 from warehouse.tables.versions import digest, set_table_version, table_notes, table_version
 
 SIMILAR = "recs.similar_movies"
@@ -63,16 +62,27 @@ def make_popular_movies(warehouse: Warehouse, parameters: ModelParameters) -> bo
     return True
 
 
-def write_similar_movies(
-    con: duckdb.DuckDBPyConnection, parts: Iterable[pa.Table], base: str, parameters: ModelParameters
-) -> int:
-    """Replace recs.similar_movies by all its rows, in parts; return how many they are."""
+def similar_version(base: str, inputs: str) -> str:
+    """Version of recs.similar_movies, of its base and the version of the likes it was made from."""
+    return digest(base, inputs)
+
+
+def write_similar_movies(con: duckdb.DuckDBPyConnection, parts: Iterable[pa.Table], base: str, inputs: str) -> int:
+    """Replace recs.similar_movies by all its rows, in parts; return how many they are.
+
+    Parameters
+    ----------
+    con : duckdb.DuckDBPyConnection
+        Inside a transaction.
+    parts : iterable of pyarrow.Table
+    base, inputs : str
+        What they were made from: `similar_base`, and the version of the likes.
+    """
     con.execute(create_table(SIMILAR))
     for part in parts:
         insert_rows(con, SIMILAR, part)
     rows = count_rows(con, SIMILAR)
-    inputs = inputs_version(con, parameters)
-    set_table_version(con, SIMILAR, digest(base, inputs), rows, {"base": base, "inputs": inputs})
+    set_table_version(con, SIMILAR, similar_version(base, inputs), rows, {"base": base, "inputs": inputs})
     return rows
 
 

@@ -37,7 +37,11 @@ def require(con: duckdb.DuckDBPyConnection, table: str, version: str, remedy: st
 
 def likes_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:
     """Version that model.likes has when it is up to date with the ratings as they are now."""
-    return digest("likes", table_version(con, "raw.ratings"), parameters.like_threshold)
+    return _likes_of(table_version(con, "raw.ratings"), parameters)
+
+
+def _likes_of(ratings: str | None, parameters: ModelParameters) -> str:
+    return digest("likes", ratings, parameters.like_threshold)
 
 
 def make_likes(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> bool:
@@ -87,10 +91,15 @@ def inputs_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) 
     remedy = "run the job retrain_model, or marquee run"
     require(con, "model.likes", likes, remedy)
     require(con, "model.film_likes", digest("film_likes", likes, table_version(con, "raw.movies")), remedy)
-    genome = table_version(con, "raw.genome")
-    if genome is None:
+    if table_version(con, "raw.genome") is None:
         raise StaleTableError(f"raw.genome is empty; {remedy}")
-    return digest("inputs", likes, table_version(con, "raw.movies"), genome)
+    return inputs_of(con, table_version(con, "raw.ratings"), parameters)
+
+
+def inputs_of(con: duckdb.DuckDBPyConnection, ratings: str | None, parameters: ModelParameters) -> str:
+    """Version of what the recommender read when the ratings had this fingerprint; films and genome as they are."""
+    films, genome = table_version(con, "raw.movies"), table_version(con, "raw.genome")
+    return digest("inputs", _likes_of(ratings, parameters), films, genome)
 
 
 def neighbourhood_version(con: duckdb.DuckDBPyConnection, parameters: ModelParameters) -> str:

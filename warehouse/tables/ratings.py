@@ -6,7 +6,7 @@ that belong to it. Every writer takes the connection of an open transaction. Doe
 """
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -211,13 +211,7 @@ def add_rating_file(con: duckdb.DuckDBPyConnection, home: Home, manifest: Source
         """,
         {"file": file},
     ).fetchall()
-    (item,) = manifest.files
-    insert_row(
-        con,
-        "raw.rating_files",
-        {"fingerprint": manifest.fingerprint, **fate_of(item), "ingested_at": utc_now()},
-    )
-    append_rejected(con, folder)
+    _list_rating_file(con, home, manifest, utc_now())
     changed = [row[0] for row in months]
     before = _fingerprints(con)
     for first, after in _spans(changed):
@@ -226,6 +220,33 @@ def add_rating_file(con: duckdb.DuckDBPyConnection, home: Home, manifest: Source
     set_list_versions(con)
     now = _fingerprints(con)
     return [month for month in changed if before.get(month) != now.get(month)]
+
+
+def add_rating_files_again(
+    con: duckdb.DuckDBPyConnection, home: Home, files: Iterable[tuple[SourceManifest, datetime]]
+) -> None:
+    """Ingest imported files of ratings that were ingested before, at these times; all months are made at once.
+
+    Parameters
+    ----------
+    con : duckdb.DuckDBPyConnection
+        Inside a transaction. The source is loaded, and no file.
+    home : Home
+    files : iterable of (SourceManifest, datetime)
+    """
+    for manifest, at in files:
+        _list_rating_file(con, home, manifest, at)
+    load_months(con, home, FIRST_MONTH, LAST_MONTH)
+    record_superseded(con, home)
+    set_list_versions(con)
+
+
+def _list_rating_file(con: duckdb.DuckDBPyConnection, home: Home, manifest: SourceManifest, at: datetime) -> None:
+    """Enter a file in the list of those that are in, and its rejected rows."""
+    (item,) = manifest.files
+    row = {"fingerprint": manifest.fingerprint, **fate_of(item), "ingested_at": at}
+    insert_row(con, "raw.rating_files", row)
+    append_rejected(con, home.source_folder(manifest.fingerprint))
 
 
 def _fingerprints(con: duckdb.DuckDBPyConnection) -> dict[date, str]:

@@ -1,0 +1,1 @@
+"""Making the working database again after it was lost: from imports, models, releases and their records."""
