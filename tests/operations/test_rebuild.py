@@ -234,7 +234,8 @@ def test_a_rebuild_that_is_killed_is_begun_again(home: Path, at: str) -> None:
     if at != "database_replaced":
         assert "marquee rebuild" in marquee(home, "rollback", expect=1).stderr
     marquee(home, "rebuild")
-    assert unequal(home, before) == []
+    # Killed after the database has its name, all there is left to do is what every refresh does.
+    assert unequal(home, before) == (["ops.events"] if at == "database_replaced" else [])
     assert wrong(home) == []
     (aside,) = home.glob(f"{DATABASE}.damaged-*")
     assert aside.read_bytes() == damaged
@@ -318,22 +319,22 @@ def test_an_import_that_is_gone_is_made_again_or_named(home: Path, eventful: Pat
     assert rows == before["raw.ratings"]
 
 
-def test_without_the_import_of_the_source_nothing_is_made_until_it_is_there(
-    home: Path, small_source: Path, sample_home: Path
-) -> None:
+def test_without_the_import_of_the_source_nothing_is_made_until_it_is_there(home: Path, small_source: Path) -> None:
     before = tables(home)
+    del before["ops.source"]  # it says when the source was imported
     ((mark,),) = working_table(home, "SELECT fingerprint FROM ops.source")
     folder = home / "sources" / str(mark)
-    with (folder / "ratings.parquet").open("r+b") as file:
-        file.seek(100)
-        file.write(b"12345678")
+    overwrite(folder / "ratings.parquet", 0.5, 8)
     overwrite(home / DATABASE, 0, 4096)
     damaged = (home / DATABASE).read_bytes()
     said = marquee(home, "rebuild", expect=1).stderr
     assert f"marquee rebuild --source {small_source}" in said
     assert "is damaged" in said
     assert (home / DATABASE).read_bytes() == damaged
-    assert "is not what this home held" in marquee(home, "rebuild", "--source", "sample", expect=1).stderr
+    other = shutil.copytree(small_source, home.parent / "other")
+    with (other / "ratings.csv").open("a") as file:
+        file.write("1,1,4.0,1500000000\n")
+    assert "is not what this home held" in marquee(home, "rebuild", "--source", other, expect=1).stderr
     assert (home / DATABASE).read_bytes() == damaged
     rebuilt(home, "--source", small_source)
     assert unequal(home, before) == []

@@ -132,23 +132,25 @@ def _results(home: Home, release: str) -> list[CheckResult] | None:
 def _judged(entry: Entry, results: list[CheckResult] | None) -> list[CheckResult]:
     """Results as they were recorded last: checks may have been repeated since the file was written."""
     failed = entry["failed_checks"]
-    severity: Literal["error", "warn"] = "error" if entry["blocked"] else "warn"
     if failed is None:
         return results or []
-    if results is None:
-        text = f"failed, as {REGISTRY_MIRROR} says; its figures were in the file"
-        return [CheckResult(name, "published/staged_release", False, severity, None, None, text) for name in failed]
-    if {result.check_name for result in results if not result.passed} == set(failed):
-        return results
-    text = "repeated since with another outcome, of which the figures are not known. "
-    return [
-        result
-        if result.passed == (result.check_name not in failed)
-        else replace(
-            result, passed=not result.passed, severity=severity, value=None, description=text + result.description
-        )
-        for result in results
+    severity: Literal["error", "warn"] = "error" if entry["blocked"] else "warn"
+    text = f"{REGISTRY_MIRROR} says that it {{}} when it was looked at last; the figures are lost. "
+
+    def judged(result: CheckResult) -> CheckResult:
+        passed = result.check_name not in failed
+        if result.passed == passed:
+            return result
+        said = text.format("passed" if passed else "failed") + result.description
+        return replace(result, passed=passed, severity=severity, value=None, description=said)
+
+    named = {result.check_name for result in results or []}
+    only_named = [
+        CheckResult(name, "published/staged_release", False, severity, None, None, text.format("failed"))
+        for name in failed
+        if name not in named
     ]
+    return [*map(judged, results or []), *only_named]
 
 
 def _experiments(home: Home, lost: list[str]) -> list[Entry]:
