@@ -164,8 +164,9 @@ def test_a_damaged_database_is_named_and_made_again(home: Path, damage: str) -> 
     assert not marquee_json(home, "rebuild")["rebuilt"]
 
 
-def test_one_flipped_byte_is_found_by_the_doctor_and_repaired(home: Path) -> None:
-    before = tables(home)
+def test_one_flipped_bit_is_found_by_the_doctor_and_by_who_reads_it_and_repaired(home: Path, tmp_path: Path) -> None:
+    before, file = tables(home), tmp_path / "new.csv"
+    file.write_text(f"{HEADER}910005,{films(home)[0]},5.0,{IN_2018}\n")
     with duckdb.connect(str(home / DATABASE), read_only=True) as con:
         query = (
             "SELECT block_id FROM pragma_storage_info('raw.ratings') WHERE persistent AND segment_type <> 'VALIDITY'"
@@ -179,6 +180,8 @@ def test_one_flipped_byte_is_found_by_the_doctor_and_repaired(home: Path) -> Non
         file.write(bytes([byte ^ 1]))
     (found,) = wrong(home)
     assert "marquee rebuild" in found
+    (line,) = [line for line in marquee(home, "ingest", file, expect=1).stderr.splitlines() if "marquee: " in line]
+    assert "marquee rebuild" in line
     rebuilt(home)
     assert unequal(home, before) == []
 
@@ -277,6 +280,17 @@ def test_without_the_copy_of_the_registry_releases_are_known_by_their_files(home
     assert marquee_json(home, "refresh", *OTHER_LISTS)["release"] == live
     assert "no release older" in marquee(home, "rollback", expect=1).stderr
     marquee(home, "promote", now[1]["release"])
+
+
+def test_the_copy_of_the_registry_alone_is_written_anew_by_any_writer(home: Path) -> None:
+    readers = mirror(home)
+    for damage in (lambda path: path.unlink(), lambda path: path.write_text('{"releases": [')):
+        damage(home / "published" / "releases.json")
+        assert "registry" in " ".join(wrong(home))
+        assert not marquee_json(home, "rebuild")["rebuilt"]
+        marquee(home, "retire", "--keep", 9)
+        assert mirror(home) == readers
+        assert wrong(home) == []
 
 
 def test_without_a_release_file_the_rest_is_made_and_the_doctor_says_what_is_gone(home: Path) -> None:
