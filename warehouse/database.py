@@ -183,10 +183,10 @@ def lost_database(home: Home) -> str:
     path = home.warehouse
     if path.exists() and path.stat().st_size:
         return ""
-    signs = (home.published.glob("*Z-*.duckdb"), home.published.glob("*.json"), home.sources.glob("*/manifest.json"))
-    if not any(map(any, signs)):
+    signs = (home.published.glob("*Z-*.duckdb"), home.published.glob("*.json"), home.sources.glob("*.jsonl"))
+    if not any(map(any, signs)):  # imports alone are no sign: one is made before the database is opened
         return ""
-    return f"{path} is {'empty' if path.exists() else 'gone'}, and this home holds data"
+    return f"{path} is {'empty' if path.exists() else 'gone'}, and this home held data"
 
 
 def is_of_the_machine(error: duckdb.Error) -> bool:
