@@ -1,9 +1,9 @@
 """The command `marquee`: what a person or a script can ask of the platform without a daemon.
 
 Belongs here: the entry point and the options before the command. The commands are in `run`, `releases`, `inspect`,
-`docs`, `recommend`, `serve`, `keys`, `store` and `recovery`, by what they are about. Results go to stdout, progress and
-errors to stderr. Exit 0: done. 1: the data, a check or the machine said no, with the reason. 2: wrong usage. A bug keeps
-its traceback.
+`docs`, `recommend`, `serve`, `keys`, `store` and `recovery`, by what they are about. Results go to stdout, progress
+and errors to stderr. Exit 0: done. 1: the data, a check or the machine said no, with the reason. 2: wrong usage. A bug
+keeps its traceback.
 """
 
 import os
