@@ -165,8 +165,8 @@ def test_a_damaged_database_is_named_and_made_again(home: Path, damage: str) -> 
 
 
 def test_one_flipped_bit_is_found_by_the_doctor_and_by_who_reads_it_and_repaired(home: Path, tmp_path: Path) -> None:
-    before, file = tables(home), tmp_path / "new.csv"
-    file.write_text(f"{HEADER}910005,{films(home)[0]},5.0,{IN_2018}\n")
+    before, new = tables(home), tmp_path / "new.csv"
+    new.write_text(f"{HEADER}910005,{films(home)[0]},5.0,{IN_2018}\n")
     with duckdb.connect(str(home / DATABASE), read_only=True) as con:
         query = (
             "SELECT block_id FROM pragma_storage_info('raw.ratings') WHERE persistent AND segment_type <> 'VALIDITY'"
@@ -180,7 +180,7 @@ def test_one_flipped_bit_is_found_by_the_doctor_and_by_who_reads_it_and_repaired
         file.write(bytes([byte ^ 1]))
     (found,) = wrong(home)
     assert "marquee rebuild" in found
-    (line,) = [line for line in marquee(home, "ingest", file, expect=1).stderr.splitlines() if "marquee: " in line]
+    (line,) = [line for line in marquee(home, "ingest", new, expect=1).stderr.splitlines() if "marquee: " in line]
     assert "marquee rebuild" in line
     rebuilt(home)
     assert unequal(home, before) == []
