@@ -10,8 +10,10 @@ from unittest.mock import patch
 import pytest
 from dagster._core.storage.defs_state.base import set_defs_state_storage
 from hypothesis import settings
+from playwright.sync_api import Browser
 from xdist.scheduler import LoadScopeScheduling
 
+from tests.browser import chromium
 from tests.command import HOME_VARIABLES, marquee, marquee_json
 from tests.dagster_dev import Webserver, dagster_dev
 from tests.homes import copy_home, made_once
@@ -151,6 +153,13 @@ def home_of_two(two_releases: Path, tmp_path: Path) -> Path:
 def webserver(small_live: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Webserver]:
     """`dagster dev` over a copy of the small home; tests of one module ask it, none relies on another's work."""
     with dagster_dev(copy_home(small_live, tmp_path_factory.mktemp("dev"))) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium for the tests of one file."""
+    with chromium() as running:
         yield running
 
 

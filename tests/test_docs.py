@@ -11,21 +11,11 @@ import typer
 import yaml
 
 from orchestration.cli.app import app
+from tests import changed
 from tests.command import ROOT
 from warehouse.exports.release_file import EXPORTED
 
-PACKAGES = (
-    "assets",
-    "benchmarks",
-    "checks",
-    "marquee",
-    "orchestration",
-    "recommender",
-    "reports",
-    "serving",
-    "tests",
-    "warehouse",
-)
+PACKAGES = (*sorted(changed.PACKAGES), "tests")
 VIEWS = {f"marquee.{table}" for table in EXPORTED}
 """Of exports, in PostgreSQL."""
 PAGES = [

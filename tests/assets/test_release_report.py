@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
+from tests.browser import violations
 from tests.command import marquee, marquee_json
 from tests.homes import copy_home, made_once
-from tests.serving.test_page import ARGUMENTS, CHROMIUM, violations
 
 IN_2018 = 1_530_000_000
 
@@ -30,16 +30,6 @@ def rejected_home(small_live: Path, tmp_path_factory: pytest.TempPathFactory) ->
         assert report["failed_checks"]
 
     return made_once(tmp_path_factory, "rejected", make) / "home"
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium for the browser tests: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

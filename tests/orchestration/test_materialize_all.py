@@ -8,10 +8,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
+from tests.browser import chromium
 from tests.dagster_dev import Webserver, dagster_dev, wait_for
-from tests.serving.test_page import ARGUMENTS, CHROMIUM
 from warehouse.home import Home
 from warehouse.releases.registry import live_release
 
@@ -36,13 +36,11 @@ def empty(tmp_path: Path) -> Iterator[Webserver]:
 
 
 @pytest.mark.campaign
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium for the browser tests: apt-get install chromium")
 def test_materialize_all_makes_everything_of_an_empty_home(empty: Webserver) -> None:
     def backfills() -> list[str]:
         return [found["status"] for found in empty.ask(BACKFILLS)["partitionBackfillsOrError"]["results"]]
 
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    with chromium() as browser:
         page = browser.new_page(base_url=str(empty.client.base_url))
         page.set_default_timeout(30_000)
         page.goto("/asset-groups")
@@ -60,7 +58,6 @@ def test_materialize_all_makes_everything_of_an_empty_home(empty: Webserver) -> 
         assert len(made) > 20
         page.goto("/assets/published/live_release")
         expect(page.get_by_text("Passing").first).to_be_visible(timeout=60_000)  # its freshness
-        browser.close()
     assert live_release(Home(empty.home))
 
     (empty.home / "exports.toml").write_text('[lake]\nurl = "lake"\nkeep = 1\n')

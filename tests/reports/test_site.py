@@ -10,13 +10,13 @@ from urllib.parse import unquote, urlsplit
 
 import dagster as dg
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from orchestration.instance import prepare_instance
+from tests.browser import violations
 from tests.command import marquee, marquee_json
 from tests.conftest import OTHER_LISTS
 from tests.orchestration.test_experiments import clients, traffic
-from tests.serving.test_page import ARGUMENTS, CHROMIUM, violations
 from warehouse.home import Home
 from warehouse.schemas.lineage import sources_of
 from warehouse.schemas.models import PUBLISHED_MODELS, WORKING_MODELS
@@ -210,16 +210,6 @@ def test_the_live_release_names_the_pages_of_its_home(home_of_two: Path) -> None
         (record,) = instance.fetch_materializations(dg.AssetKey(["published", "live_release"]), limit=1).records
     assert record.asset_materialization is not None
     assert record.asset_materialization.metadata["docs"].value == str(home_of_two / "docs" / "index.html")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium for the browser tests: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -5,34 +5,18 @@ With MARQUEE_SCREENSHOTS=folder the pictures in docs/ are taken anew.
 
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from serving.releases.snapshot import Snapshot, load_snapshot
+from tests.browser import violations
 from tests.command import marquee_json
 from tests.serving.conftest import TwoReleases, running
 from warehouse.home import Home
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-AXE = Path(__file__).parent / "vendor" / "axe.min.js"
-
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="needs Chromium for the browser tests: apt-get install chromium"
-)
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=[*ARGUMENTS, "--disable-sync"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -83,14 +67,6 @@ def shown(page: Page, panel: str = "pair") -> list[int]:
     cards = page.locator(f"#{panel}-results .card:not(.ghost)")
     expect(cards.first).to_be_visible()
     return [int(cards.nth(place).get_attribute("data-movie") or 0) for place in range(cards.count())]
-
-
-def violations(page: Page, **options: Any) -> list[str]:
-    """What axe finds; evaluated in the page, so that the page's own policy stays in force."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    page.wait_for_timeout(350)  # let the cards fade in: half-faded text has too little contrast
-    found = page.evaluate("options => axe.run(options)", {"resultTypes": ["violations"], **options})["violations"]
-    return [f"{item['id']}: {[node['html'][:120] for node in item['nodes'][:3]]}" for item in found]
 
 
 def test_two_films_by_typing_then_the_link(address: str, open_page: Callable[..., Page], snapshot: Snapshot) -> None:
