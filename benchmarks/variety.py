@@ -95,6 +95,7 @@ def draw(measured: dict[str, list[dict[str, float]]], image: Path) -> None:
         for row in rows:
             axes.annotate(f"{row['exponent']:g}", (row["films"], row["ndcg"]), (6, 6), textcoords="offset points")
         axes.set(title=f"{Path(source).name}: NDCG@10, validation users", xlabel="different films in all lists")
+        axes.margins(0.12)
         axes.grid(True, alpha=0.2)
     figure.savefig(image)
     print(image)
