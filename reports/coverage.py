@@ -15,6 +15,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from recommender.evaluation.metrics import gini
+from warehouse.queries import one_row
 
 LISTS: Mapping[str, tuple[str, str]] = {
     "pairs": ("pair_recommendations", "movie_id"),
@@ -138,10 +139,9 @@ def _tenths(films: pl.DataFrame) -> Iterator[dict[str, Any]]:
 
 
 def _most_shown(con: duckdb.DuckDBPyConnection, films: pl.DataFrame) -> list[dict[str, Any]]:
-    row = con.execute("SELECT count(*) FROM pair_recommendations WHERE rank = 1").fetchone()
-    lists = max(row[0] if row else 0, 1)
+    (lists,) = one_row(con, "SELECT count(*) FROM pair_recommendations WHERE rank = 1")
     first = films.sort("pairs", "movie_id", descending=[True, False]).head(MOST_SHOWN)
     return [
-        {"title": row["title"], "likes": row["likes"], "places": row["pairs"], "share": row["pairs"] / lists}
+        {"title": row["title"], "likes": row["likes"], "places": row["pairs"], "share": row["pairs"] / max(lists, 1)}
         for row in first.to_dicts()
     ]

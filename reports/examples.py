@@ -9,6 +9,8 @@ from typing import Any
 
 import duckdb
 
+from warehouse.queries import one_row
+
 
 @dataclass(frozen=True)
 class Example:
@@ -101,11 +103,11 @@ QUERIES: dict[str, tuple[str, str]] = {
 def run_examples(con: duckdb.DuckDBPyConnection) -> list[Example]:
     """Run the example queries on an open release; those that have no film or user to ask about are left out."""
     ids = con.execute("SELECT movie_id FROM signup_movies ORDER BY position LIMIT 2").fetchall()
-    user = con.execute("SELECT min(user_id) FROM user_recommendations").fetchone()
+    (user,) = one_row(con, "SELECT min(user_id) FROM user_recommendations")
     chosen = {
         "first": ids[0][0] if ids else None,
         "second": ids[1][0] if len(ids) > 1 else None,
-        "user": user[0] if user else None,
+        "user": user,
     }
     found = []
     for name, (question, query) in QUERIES.items():

@@ -9,15 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import duckdb
-
 from recommender.evaluation.evaluate import CURRENT, Measurement, measurement_of
 from recommender.evaluation.splits import TEST_NAME
 from warehouse.home import Home
-from warehouse.queries import records
+from warehouse.queries import one_row
 from warehouse.releases.reader import NoReleaseError, open_release
 from warehouse.releases.registry import deciding_event, list_releases
-from warehouse.tables.check_results import COLUMNS, CheckResult
+from warehouse.tables.check_results import CheckResult, published_results
 from warehouse.tables.evaluation import read_evaluation
 
 MOST_RELEASES = 200
@@ -81,17 +79,10 @@ def read_history(home: Home) -> list[Known]:
 def _read(home: Home, entry: Mapping[str, Any]) -> Known:
     try:
         with open_release(home, entry["release"]) as con:
-            parameters = con.execute("SELECT parameters FROM release").fetchone()
-            return Known(
-                entry, True, json.loads(parameters[0]) if parameters else {}, _checks(con), read_evaluation(con)
-            )
+            (parameters,) = one_row(con, "SELECT parameters FROM release")
+            return Known(entry, True, json.loads(parameters), published_results(con), read_evaluation(con))
     except NoReleaseError:  # retired, before or just now
         return Known(entry)
-
-
-def _checks(con: duckdb.DuckDBPyConnection) -> list[CheckResult]:
-    found = con.execute(f"SELECT {', '.join(COLUMNS)} FROM checks ORDER BY asset, check_name")
-    return [CheckResult(**row) for row in records(found)]
 
 
 def described(known: list[Known]) -> Known:

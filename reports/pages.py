@@ -15,7 +15,7 @@ from reports import charts
 from reports.coverage import measure_coverage
 from reports.history import MOST_RELEASES, Known
 from reports.rendering import minute, plain
-from warehouse.queries import records
+from warehouse.queries import one_row, records
 from warehouse.releases.release_file import STORAGE_VERSION
 
 CONTENTS = {
@@ -39,14 +39,14 @@ COUNTED = ("ratings", "movies", "pair_recommendations", "user_recommendations", 
 def overview(con: duckdb.DuckDBPyConnection, chosen: Known, known: Sequence[Known]) -> dict[str, Any]:
     """The release whose tables are described, at a glance."""
     rows = chosen.entry["row_counts"]
-    users = con.execute("SELECT count(DISTINCT user_id), count(DISTINCT movie_id) FROM ratings").fetchone() or (0, 0)
-    pairs = con.execute("SELECT count(*) FROM pair_recommendations WHERE rank = 1").fetchone() or (0,)
-    listed = con.execute("SELECT count(*) FROM user_recommendations WHERE rank = 1").fetchone() or (0,)
+    users, rated = one_row(con, "SELECT count(DISTINCT user_id), count(DISTINCT movie_id) FROM ratings")
+    (pairs,) = one_row(con, "SELECT count(*) FROM pair_recommendations WHERE rank = 1")
+    (listed,) = one_row(con, "SELECT count(*) FROM user_recommendations WHERE rank = 1")
     tiles = [
-        ("ratings", rows.get("ratings"), f"of {users[0]:,} users"),
-        ("films", rows.get("movies"), f"{users[1]:,} of them rated"),
-        ("pairs with a list", pairs[0], f"of {rows.get('signup_movies', 0):,} sign-up films"),
-        ("users with a list", listed[0], ""),
+        ("ratings", rows.get("ratings"), f"of {users:,} users"),
+        ("films", rows.get("movies"), f"{rated:,} of them rated"),
+        ("pairs with a list", pairs, f"of {rows.get('signup_movies', 0):,} sign-up films"),
+        ("users with a list", listed, ""),
     ]
     for metric in HEADLINE:
         if found := chosen.measurement(metric):

@@ -9,7 +9,6 @@ release that has them. Does not belong here: what a table follows from (`warehou
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 
 from recommender.parameters import ModelParameters, recorded_parameters
@@ -19,7 +18,7 @@ from warehouse.database import Warehouse
 from warehouse.home import Home
 from warehouse.home_parameters import home_parameters
 from warehouse.releases.model_folder import is_whole, items_hash, read_model_manifest, record_model
-from warehouse.releases.reader import open_release
+from warehouse.releases.reader import read_from_release
 from warehouse.schemas.definitions import columns_of
 from warehouse.tables.evaluation import TABLE as EVALUATION
 from warehouse.tables.evaluation import evaluation_of, write_evaluation
@@ -77,13 +76,8 @@ def restore_derived(
 
 def _rows(home: Home, release: str, table: str, columns: Iterable[str]) -> pa.Table | None:
     """Rows of a table of a release; None if its file is gone or cannot be read."""
-    if not home.release_file(release).exists():
-        return None
-    try:
-        with open_release(home, release) as con:
-            return con.sql(f"SELECT {', '.join(columns)} FROM {table}").to_arrow_table()
-    except duckdb.Error:
-        return None
+    query = f"SELECT {', '.join(columns)} FROM {table}"
+    return read_from_release(home, release, lambda con: con.sql(query).to_arrow_table())
 
 
 def _restore_similar(warehouse: Warehouse, entry: Entry, ratings: Sequence[str]) -> bool:

@@ -9,8 +9,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import duckdb
-
 from recommender.errors import MarqueeError
 from warehouse.files import file_sha256, put_aside
 from warehouse.home import Home
@@ -24,7 +22,7 @@ from warehouse.ingest.import_manifest import (
 )
 from warehouse.ingest.importer import import_ratings_file, import_source, ratings_fingerprints
 from warehouse.ingest.landing import INGESTED
-from warehouse.releases.reader import open_release
+from warehouse.releases.reader import read_from_release
 from warehouse.schemas.row_rules import row_rules
 from warehouse.sources.resolve import resolve_source
 from warehouse.tables.inputs import Input, recorded_inputs
@@ -160,12 +158,12 @@ def _likely_files(
     ours = {item.files[0].sha256: item for item, mark in zip(accounts, marks, strict=True) if item.fingerprint == mark}
     listed, since = _listed_files(home, source, releases)
     later = [sha256 for sha256, item in ours.items() if sha256 not in listed and _imported_at(item) >= since]
+    wanted = [*listed, *later]
     found: list[Input] = []
-    for sha256 in [*listed, *later]:
+    for sha256, mark in zip(wanted, ratings_fingerprints(wanted, source.table("movies")), strict=True):
         at = _imported_at(ours[sha256]) if sha256 in ours else since
         if found:
             at = max(at, found[-1].at + timedelta(microseconds=1))
-        (mark,) = ratings_fingerprints([sha256], source.table("movies"))
         found.append(Input(mark, listed.get(sha256) or ours[sha256].files[0].name, sha256, at))
     if found:
         lost.append(
@@ -180,13 +178,12 @@ def _listed_files(
 ) -> tuple[dict[str, str], datetime]:
     """Names of the files of ratings by sha256 in the newest release that can be read, and when it was made."""
     own = {file.sha256 for file in source.files}
+    query = "SELECT sha256, name FROM source_files ORDER BY rowid"
     for release in reversed(releases):
-        if release["source_fingerprint"] != source.fingerprint or not home.release_file(release["release"]).exists():
+        if release["source_fingerprint"] != source.fingerprint:
             continue
-        try:
-            with open_release(home, release["release"]) as con:
-                files = con.execute("SELECT sha256, name FROM source_files ORDER BY rowid").fetchall()
-        except duckdb.Error:
+        files = read_from_release(home, release["release"], lambda con: con.execute(query).fetchall())
+        if files is None:
             continue
         made = datetime.fromisoformat(str(release["created_at"])).replace(microsecond=0)
         return {sha256: name for sha256, name in files if sha256 not in own}, made

@@ -18,7 +18,7 @@ from warehouse.files import TEMPORARY, appear, put_aside
 from warehouse.home import Home
 from warehouse.integrity import examine_database
 from warehouse.locks import writer_lock
-from warehouse.queries import count_rows
+from warehouse.queries import count_rows, one_row
 from warehouse.rebuilding.derived import parameters_of, restore_derived, whole_models
 from warehouse.rebuilding.inputs import Imports, Say, provide_imports
 from warehouse.rebuilding.registry import Registry, read_registry, write_registry
@@ -152,7 +152,7 @@ def _finish(home: Home, lost: list[str], say: Say) -> dict[str, int]:
         load_requests(warehouse)
         load_events(warehouse)
         con = warehouse.con
-        (first,) = con.execute("SELECT coalesce(min(seq), 1) FROM ops.events").fetchall()[0]
+        (first,) = one_row(con, "SELECT coalesce(min(seq), 1) FROM ops.events")
         if first > 1:
             lost.append(f"events 1 to {first - 1:,}: their files were deleted a month after they had been loaded")
         lost.append(KEPT_NOWHERE)

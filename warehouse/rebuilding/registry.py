@@ -16,7 +16,7 @@ from warehouse.files import file_sha256
 from warehouse.home import Home
 from warehouse.queries import insert_row, records, utc_now
 from warehouse.releases.exposure import RECORD, list_experiments
-from warehouse.releases.reader import open_release
+from warehouse.releases.reader import read_from_release
 from warehouse.releases.registry import (
     REGISTRY_MIRROR,
     STAGING_NOTE,
@@ -26,7 +26,7 @@ from warehouse.releases.registry import (
     mirrored_registry,
 )
 from warehouse.schemas.definitions import columns_of
-from warehouse.tables.check_results import COLUMNS, CheckResult, record_results
+from warehouse.tables.check_results import CheckResult, published_results, record_results
 
 Entry = dict[str, Any]
 
@@ -90,17 +90,16 @@ def _being_staged(home: Home) -> str | None:
 
 def _entry_of_file(home: Home, release: str) -> Entry | None:
     """What a release's own file says, and the events that follow from it: it is there, and perhaps live."""
-    try:
-        with open_release(home, release) as con:
-            (entry,) = records(con.execute("FROM release"))
-    except (duckdb.Error, ValueError):
+    rows = read_from_release(home, release, lambda con: records(con.execute("FROM release")))
+    if rows is None or len(rows) != 1:
         return None
+    (entry,) = rows
     path, who = home.release_file(release), acting_user()
     entry |= {name: json.loads(entry[name]) for name in ("parameters", "row_counts")}
     entry |= {"bytes": path.stat().st_size, "sha256": file_sha256(path), "failed_checks": None, "blocked": None}
     entry["events"] = [{"event": "staged", "at": entry["created_at"], "who": who, "why": FOUND}]
     if live_release(home) == release:
-        blocked = any(result.blocks for result in _results(home, release) or [])
+        blocked = any(result.blocks for result in read_from_release(home, release, published_results) or [])
         event = "forced" if blocked else "promoted"
         why = "found live by marquee rebuild; since when and why is not known"
         entry["events"].append({"event": event, "at": utc_now(), "who": who, "why": why})
@@ -115,18 +114,7 @@ def _completed(home: Home, entry: Entry) -> Entry:
     except PackError:
         manifest = {}
     known = {name: entry.get(name) or manifest.get(name) for name in ("content_hash", "parameters")}
-    return {**entry, **known, "results": _judged(entry, _results(home, release))}
-
-
-def _results(home: Home, release: str) -> list[CheckResult] | None:
-    """Results of the checks as they stand in a release's file; None if it cannot be read."""
-    if not home.release_file(release).exists():
-        return None
-    try:
-        with open_release(home, release) as con:
-            return [CheckResult(**row) for row in records(con.execute(f"SELECT {', '.join(COLUMNS)} FROM checks"))]
-    except duckdb.Error:
-        return None
+    return {**entry, **known, "results": _judged(entry, read_from_release(home, release, published_results))}
 
 
 def _judged(entry: Entry, results: list[CheckResult] | None) -> list[CheckResult]:

@@ -27,7 +27,7 @@ from warehouse.locks import WriterBusyError, is_held
 from warehouse.migrations import REMAKE, SCHEMA_VERSION, SchemaVersionError
 from warehouse.queries import first_line
 from warehouse.releases.exposure import read_exposure
-from warehouse.releases.reader import open_release
+from warehouse.releases.reader import read_from_release
 from warehouse.releases.registry import STAGING_NOTE, ReleaseError, list_releases, live_release
 from warehouse.tables.inputs import recorded_inputs
 
@@ -288,15 +288,12 @@ def _missing_imports(home: Home, there: Sequence[Path]) -> Iterator[Finding]:
         again = f"marquee ingest {item.name}" if item.sha256 else f"marquee run --source {item.name}"
         text = f"{home.source_folder(item.fingerprint)} is missing, the import of {item.name}"
         yield Finding("sources", "wrong", text, f"put a copy back, or import it again: {again}")
-    if any(not item.sha256 for item in gone) or not home.current.exists():
+    if any(not item.sha256 for item in gone):
         return
     known = {item.sha256 for item in held} | {file.sha256 for folder in there for file in input_files(folder)}
-    try:
-        with open_release(home) as con:
-            files = con.execute("SELECT name, sha256 FROM source_files").fetchall()
-    except duckdb.Error:  # the release is damaged; that is said elsewhere
-        return
-    for name, sha256 in files:
+    query = "SELECT name, sha256 FROM source_files"
+    files = read_from_release(home, None, lambda con: con.execute(query).fetchall())
+    for name, sha256 in files or ():  # a damaged release is said elsewhere
         if sha256 not in known:
             text = f"{name} (sha256 {sha256[:12]}...) is in the live release, but its import is gone"
             yield Finding("sources", "wrong", text, "its ratings are missing in the next release: marquee ingest FILE")
@@ -321,12 +318,12 @@ def _leftovers(home: Home) -> Iterator[Finding]:
 
 
 def _working_database(home: Home) -> Iterator[Finding]:
-    """Its tables, columns and every row, if nobody writes: the look ends when somebody wants to."""
+    """Its tables, columns and every row, while no process writes: the look ends when one wants to."""
     subject = "working database"
     for copy in sorted(home.root.glob(f"{home.warehouse.name}{DAMAGED}*")):
         if copy.suffix != ".wal":
             text = f"{copy}, {copy.stat().st_size / 1e6:.1f} MB, was put aside by marquee rebuild"
-            yield Finding(subject, "warning", text, "delete it when nobody wants to look into it")
+            yield Finding(subject, "warning", text, "delete it once it is no longer needed")
     if not home.warehouse.exists() and not lost_database(home):
         yield Finding(subject, "warning", f"{home.warehouse} does not exist", "marquee run makes it")
         return

@@ -5,15 +5,17 @@ the HTTP service's state (`serving`) or anything that writes.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
 from recommender.errors import MarqueeError
 from warehouse.home import Home
+
+Found = TypeVar("Found")
 
 
 class NoReleaseError(MarqueeError):
@@ -55,6 +57,17 @@ def open_release(home: Home, release: str | None = None) -> Iterator[duckdb.Duck
         yield con
     finally:
         con.close()
+
+
+def read_from_release(
+    home: Home, release: str | None, read: Callable[[duckdb.DuckDBPyConnection], Found]
+) -> Found | None:
+    """What `read` finds in a release, the live one if none is named; None if its file is gone or damaged."""
+    try:
+        with open_release(home, release) as con:
+            return read(con)
+    except (NoReleaseError, duckdb.Error):
+        return None
 
 
 def _connect(home: Home, release: str | None) -> duckdb.DuckDBPyConnection:

@@ -6,6 +6,8 @@ here: keys that must match (`Config.metadata["foreign_keys"]` of the models), wh
 (`warehouse.releases`).
 """
 
+from warehouse.schemas.definitions import columns_of
+
 Columns = dict[str, tuple[str, ...]]
 
 _RATED = ("raw.ratings.user_id", "raw.ratings.movie_id", "raw.ratings.rating")
@@ -121,8 +123,6 @@ def sources_of(table: str) -> dict[str, list[tuple[str, str]]]:
 
 def _published(table: str) -> Columns:
     """Columns of a release's table and where each comes from."""
-    from warehouse.schemas.definitions import columns_of
-
     named = PUBLISHED_LINEAGE.get(table, {})
     owners = {owner: columns_of(owner) for owner in PUBLISHED_FROM[table]}
     repeated = {

@@ -116,3 +116,9 @@ def recorded_results(con: duckdb.DuckDBPyConnection, subject: str) -> list[Check
         )
     )
     return [CheckResult(**{**row, "details": json.loads(row["details"])}) for row in rows]
+
+
+def published_results(con: duckdb.DuckDBPyConnection) -> list[CheckResult]:
+    """Outcomes as an open release has them in its table `checks`, by asset and name."""
+    rows = records(con.execute(f"SELECT {', '.join(COLUMNS)} FROM checks ORDER BY asset, check_name"))
+    return [CheckResult(**row) for row in rows]
